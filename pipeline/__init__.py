@@ -1,0 +1,1 @@
+"""Foretell: watch sensors, foretell each next reading, and say when reality disagrees."""

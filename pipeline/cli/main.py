@@ -1,0 +1,39 @@
+"""The ``foretell`` command: assembles the command groups and prints a user's error as one line.
+
+Nothing heavy is imported here or at the top of a command's module: ``foretell --help`` answers
+without torch.
+"""
+
+import sys
+
+import typer
+
+from pipeline.cli.bench import bench
+from pipeline.cli.config import check_config, init
+from pipeline.cli.demo import demo
+from pipeline.cli.replay import replay
+from pipeline.cli.run import run
+from pipeline.core.errors import ForetellError
+
+app = typer.Typer(
+    name="foretell",
+    help="Watch sensors, foretell each next reading, and say when reality disagrees.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(demo)
+app.command()(run)
+app.command()(replay)
+app.command()(init)
+app.command("check-config")(check_config)
+app.command()(bench)
+
+
+def main() -> None:
+    """Run the command line; a ``ForetellError`` becomes one line on stderr and its exit code."""
+    try:
+        app()
+    except ForetellError as error:
+        sys.stderr.write(f"foretell: {error}\n")
+        sys.exit(error.exit_code)

@@ -1,0 +1,231 @@
+"""The records that pass between stages: columns over readings, never one object per reading.
+
+``Readings`` (named) -> slots -> ``Batch`` -> engine -> ``Steps``. Times are event times in Unix
+seconds UTC, float64. Missing numbers travel as NaN only inside ``Steps``, where a mask or outcome
+says why; nothing non-finite enters the engine.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from hashlib import blake2b
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+I32 = NDArray[np.int32]
+I8 = NDArray[np.int8]
+U8 = NDArray[np.uint8]
+U16 = NDArray[np.uint16]
+U64 = NDArray[np.uint64]
+Bool = NDArray[np.bool_]
+
+#: Streams addressed in one vector operation: all of a run of slots, or an index array.
+Slots = slice | I64
+
+
+class Flag(IntFlag):
+    """What the source knows about a reading (bits of ``Batch.flags``)."""
+
+    RETAINED = 1
+    """A retained MQTT message: it seeds "last known" and is never scored or learnt."""
+    TIME_UNCERTAIN = 2
+    """The event time is an arrival time that may be late (a burst after a reconnect)."""
+
+
+class Outcome(IntEnum):
+    """What became of a reading; the lower-case name is the metric label."""
+
+    ACCEPTED = 0
+    LATE = 1
+    DUPLICATE = 2
+    FUTURE = 3
+    NOT_FINITE = 4
+    OUT_OF_RANGE = 5
+    RETAINED = 6
+    STREAM_LIMIT = 7
+
+
+class Health(IntFlag):
+    """Findings about the sensor or its clock, apart from process anomalies (``Steps.health``)."""
+
+    GAP = 1
+    LATE = 2
+    DUPLICATE = 4
+    FUTURE = 8
+    NOT_FINITE = 16
+    OUT_OF_RANGE = 32
+    RETAINED = 64
+    DRIFT = 128
+
+    def text(self) -> str:
+        """Return the names joined by ``|``, lower case, lowest bit first.
+
+        Example:
+            >>> (Health.GAP | Health.DRIFT).text()
+            'gap|drift'
+        """
+        return "|".join(str(h.name).lower() for h in Health if h in self)
+
+
+class Event(IntEnum):
+    """What a reading did to its stream's episode."""
+
+    NONE = 0
+    OPEN = 1
+    CLOSE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Readings by stream name, as decoders and recordings produce them.
+
+    Attributes:
+        names: Distinct stream names.
+        stream: Index into ``names``, int32, shape (N,).
+        time: Event time, Unix seconds, float64, shape (N,).
+        value: Value in the sensor's unit, float64, shape (N,); may be non-finite, the gate counts it.
+        flags: Bits of ``Flag``, uint8, shape (N,).
+    """
+
+    names: Sequence[str]
+    stream: I32
+    time: F64
+    value: F64
+    flags: U8
+
+    def __len__(self) -> int:
+        """Return the number of readings."""
+        return len(self.time)
+
+    def rows(self, index: slice | I64 | Bool) -> Self:
+        """Return the readings at ``index``, with the same names."""
+        columns = (self.stream[index], self.time[index], self.value[index], self.flags[index])
+        return type(self)(self.names, *columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Readings by stream slot, in any order: the engine's input.
+
+    Attributes:
+        slot: Stream slot, int32, shape (N,); -1 marks a stream that was refused.
+        seq: Position in the source, int64, shape (N,); breaks ties between equal times.
+        time: Event time, Unix seconds, float64, shape (N,).
+        value: Value in the sensor's unit, float64, shape (N,).
+        flags: Bits of ``Flag``, uint8, shape (N,).
+    """
+
+    slot: I32
+    seq: I64
+    time: F64
+    value: F64
+    flags: U8
+
+    def __len__(self) -> int:
+        """Return the number of readings."""
+        return len(self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeEvent:
+    """An episode that opened or closed: the evidence an alert carries.
+
+    Attributes:
+        event: ``Event.OPEN`` or ``Event.CLOSE``.
+        stream: Stream name.
+        episode: Stable id, the same in every replay of the same readings.
+        opened_s: Event time of the reading that opened it, Unix seconds.
+        at_s: Event time of the reading that caused this event, Unix seconds.
+        peak_score: Largest score so far, -log10 of a tail probability.
+        peak_s: Event time of the peak, Unix seconds.
+        value: Reading at the peak, sensor's unit.
+        forecast: Forecast for the reading at the peak, sensor's unit; NaN when there was none.
+        lower: Lower end of the forecast interval at the peak.
+        upper: Upper end of the forecast interval at the peak.
+        level: Alert level in force at the opening.
+        view: Which residual was surprising, in plain words.
+        reason: Why it closed: ``quiet`` or ``drift``; empty for an opening.
+    """
+
+    event: Event
+    stream: str
+    episode: str
+    opened_s: float
+    at_s: float
+    peak_score: float
+    peak_s: float
+    value: float
+    forecast: float
+    lower: float
+    upper: float
+    level: float
+    view: str
+    reason: str = ""
+
+    @property
+    def residual(self) -> float:
+        """Reading minus forecast at the peak, signed, sensor's unit."""
+        return self.value - self.forecast
+
+
+@dataclass(slots=True)
+class Steps:
+    """One row per reading of the batch, in the batch's own order: the engine's output.
+
+    Attributes:
+        outcome: ``Outcome``, int8, shape (N,).
+        forecast: Forecast made before the reading arrived, sensor's unit; NaN when there was none.
+        lower: Lower end of the forecast interval; NaN when there was no forecast.
+        upper: Upper end of the forecast interval; NaN when there was no forecast.
+        score: -log10 of the calibrated tail probability, >= 0; NaN while warming up.
+        level: Alert level in force; NaN for a reading that was not accepted.
+        event: ``Event``, int8.
+        opened: Event time at which the stream's open episode began; NaN when none is open.
+        health: Bits of ``Health``, uint16.
+        events: The episodes that opened or closed, in order of time and stream.
+    """
+
+    outcome: I8
+    forecast: F64
+    lower: F64
+    upper: F64
+    score: F64
+    level: F64
+    event: I8
+    opened: F64
+    health: U16
+    events: list[EpisodeEvent] = field(default_factory=list)
+
+    @classmethod
+    def blank(cls, n: int) -> Self:
+        """Return ``n`` rows in which nothing happened yet."""
+        nan = [np.full(n, np.nan) for _ in range(6)]
+        return cls(
+            outcome=np.zeros(n, np.int8),
+            forecast=nan[0],
+            lower=nan[1],
+            upper=nan[2],
+            score=nan[3],
+            level=nan[4],
+            event=np.zeros(n, np.int8),
+            opened=nan[5],
+            health=np.zeros(n, np.uint16),
+        )
+
+
+def episode_id(stream: str, opened_s: float) -> str:
+    """Return the stable id of the episode that a stream opened at an event time.
+
+    Sixteen hexadecimal digits of BLAKE2b over name and time, so that replays, restarts and
+    shards name the same incident alike.
+
+    Example:
+        >>> episode_id("pump-1/temperature", 1772359200.0)
+        'd801d35eeae09374'
+    """
+    return blake2b(f"{stream}\0{opened_s!r}".encode(), digest_size=8).hexdigest()

@@ -1,0 +1,1 @@
+"""From residual to score to episode."""

@@ -1,0 +1,1 @@
+"""The spine: one engine for daemon, replay, tests and Spark. Read this first."""

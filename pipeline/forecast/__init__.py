@@ -1,0 +1,1 @@
+"""The bank of LSTMs, its features, training and baselines. The only folder that imports torch."""

@@ -1,0 +1,1 @@
+"""Edge out: metrics, alerts, scores."""

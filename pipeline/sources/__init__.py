@@ -1,0 +1,1 @@
+"""Edge in: MQTT, inbox, recordings, the simulated plant."""

@@ -1,0 +1,1 @@
+"""Per-stream state as arrays: table, time gate, cadence, scaling, windows."""
