@@ -1,0 +1,128 @@
+"""Fixtures that several tests share: one torch thread, the recordings, a registry, a real mosquitto."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+# Before anything imports torch: one thread, so the same sums in the same order, and no fight over cores.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+START_S = 20.0
+#: Debian keeps daemons where an ordinary user's PATH does not look.
+SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+
+
+class Mosquitto:
+    """A real broker of our own on a loopback port; it can be stopped and started again on the same port.
+
+    Attributes:
+        host: Loopback address.
+        port: TCP port, the same over restarts.
+        log: File with everything the broker printed.
+    """
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self.host = "127.0.0.1"
+        self.port = free_port()
+        self.log = folder / "mosquitto.log"
+        self._config = folder / "mosquitto.conf"
+        self._command = [program, "-c", str(self._config)]
+        self._process: subprocess.Popen[bytes] | None = None
+        # Started by root, mosquitto 2 drops to its own user, who cannot enter pytest's folder: stay root there.
+        user = "user root\n" if os.geteuid() == 0 else ""
+        self._config.write_text(
+            f"listener {self.port} {self.host}\n"
+            "allow_anonymous true\n"
+            f"persistence true\npersistence_location {folder}/\n"
+            "max_queued_messages 100000\nmax_inflight_messages 1000\n"
+            "log_dest stderr\n" + user
+        )
+
+    def start(self) -> None:
+        """Start the broker and return when it accepts connections."""
+        if self._process is not None:
+            raise RuntimeError("already started")
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"mosquitto did not start:\n{self.log.read_text()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End the broker (SIGTERM, so that it saves its sessions) and return when it is gone."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(START_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection((self.host, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    """Return a free port from below the range that the kernel hands out, so that it stays free over a restart."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The repository's root folder."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of public recordings; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("FORETELL_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no recordings at {folder}; set FORETELL_DATA to their folder")
+    return folder
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """A metrics registry of the test's own, never the module default."""
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A running mosquitto; without the program the test is skipped, or fails when CI=true."""
+    program = shutil.which("mosquitto", path=SBIN)
+    if program is None:
+        missing = "mosquitto is not installed; on Debian: apt-get install mosquitto"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    broker = Mosquitto(program, folder)
+    broker.start()
+    yield broker
+    broker.stop()
