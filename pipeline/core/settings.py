@@ -7,10 +7,10 @@ refused; an error names file, line and key. This module opens no file.
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import UsageError, printable
+from pipeline.core.yaml_lines import Path, read_yaml
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -18,7 +18,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values do not change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class StreamSettings(Section):
@@ -189,49 +189,16 @@ def parse_settings(text: str, source: str) -> Settings:
         Traceback (most recent call last):
         pipeline.core.errors.UsageError: edge.yaml:1: mqtt.prot is not a setting; did you mean mqtt.port?
     """
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines: dict[tuple[str | int, ...], int] = {}
-        if node is not None:
-            _collect_lines(node, (), lines, source)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UsageError(
-            f"{source}:{line}", f"not YAML: {error.problem}", "mend the line; see configs/edge.yaml"
-        ) from None
-    except yaml.YAMLError as error:
-        raise UsageError(source, f"not YAML: {error}", "save the file as UTF-8 text; see configs/edge.yaml") from None
+    data, lines = read_yaml(text, source)
     if not isinstance(data, dict | None):
-        raise UsageError(f"{source}:1", "holds no settings", "write keys as in configs/edge.yaml")
+        raise UsageError(f"{source}:1", "holds no settings", "write keys; 'foretell init' prints them all")
     try:
         return Settings.model_validate(data or {})
     except ValidationError as error:
         raise _first_error(error, lines, source) from None
 
 
-def _collect_lines(
-    node: yaml.Node, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int], source: str
-) -> None:
-    """Remember the line of every key, and refuse repeated keys, which YAML would silently merge."""
-    lines.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        for key, child in node.value:
-            here = (*path, str(key.value))
-            line = key.start_mark.line + 1
-            if here in lines:
-                name = ".".join(map(str, here))
-                raise UsageError(
-                    f"{source}:{line}", f"{name} is set twice, first in line {lines[here]}", "keep one of them"
-                )
-            lines[here] = line
-            _collect_lines(child, here, lines, source)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, child in enumerate(node.value):
-            _collect_lines(child, (*path, i), lines, source)
-
-
-def _first_error(error: ValidationError, lines: dict[tuple[str | int, ...], int], source: str) -> UsageError:
+def _first_error(error: ValidationError, lines: dict[Path, int], source: str) -> UsageError:
     """Turn the first finding of pydantic into one line with a place and a remedy."""
     found = error.errors(include_url=False)[0]
     path = tuple(found["loc"])
@@ -240,13 +207,16 @@ def _first_error(error: ValidationError, lines: dict[tuple[str | int, ...], int]
     key = ".".join(map(str, path)) or "settings"
     if found["type"] == "extra_forbidden":
         return UsageError(where, f"{key} is not a setting", _suggest(path))
-    given = "" if isinstance(found.get("input"), dict | list) else f" (given: {found.get('input')!r})"
-    return UsageError(
-        where, f"{key}{given}: {found['msg']}", "change the value; 'foretell init' prints every setting with its range"
-    )
+    shape = {"model_type": "settings of its own, or be left out", "tuple_type": "a list"}.get(found["type"])
+    if shape:
+        return UsageError(where, f"{key} must hold {shape}", "'foretell init' prints every setting in its place")
+    value = found.get("input")
+    given = "" if isinstance(value, dict | list) else f" (given: {printable(repr(value), 40)})"
+    problem = f"{key}{given}: {found['msg'].removeprefix('Value error, ')}"
+    return UsageError(where, problem, "change the value; 'foretell init' prints every setting with its range")
 
 
-def _suggest(path: tuple[str | int, ...]) -> str:
+def _suggest(path: Path) -> str:
     """Name the nearest setting to an unknown key."""
     fields: dict[str, Any] = Settings.model_fields
     for part in path[:-1]:
