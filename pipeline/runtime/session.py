@@ -7,8 +7,13 @@ come from or where steps go.
 
 from dataclasses import dataclass
 
-from pipeline.core.records import F64, I64, U16, Bool, Readings, Steps
+import numpy as np
+
+from pipeline.core.records import F64, I64, U16, Batch, Bool, Outcome, Readings, Steps
 from pipeline.core.settings import Settings
+from pipeline.flow.engine import update
+from pipeline.flow.learning import due_groups, fine_tune_groups
+from pipeline.flow.state import State, admit, new_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +54,24 @@ class Session:
 
     Attributes:
         settings: The settings it was made with.
+        model: Settings and weights.
+        state: The shard.
         counts: Readings so far by outcome name (``Outcome``, lower case).
         fine_tunes: Fine-tunes so far by outcome: ``accepted``, ``rejected``.
+
+    Example:
+        >>> session = Session(Settings())
+        >>> one = Readings(["t"], np.zeros(1, np.int32), np.ones(1), np.ones(1), np.zeros(1, np.uint8))
+        >>> session.process(one, now=1.0).outcome.tolist(), session.counts["accepted"]
+        ([0], 1)
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.counts: dict[str, int] = {}
-        self.fine_tunes: dict[str, int] = {}
+        self.model = new_model(settings)
+        self.state = State.empty(settings)
+        self.counts = dict.fromkeys((outcome.name.lower() for outcome in Outcome), 0)
+        self.fine_tunes = {"accepted": 0, "rejected": 0}
 
     def process(self, readings: Readings, now: float) -> Steps:
         """Score readings, then learn from them in O(1).
@@ -68,10 +83,16 @@ class Session:
         Returns:
             One row per reading, in the order given.
         """
-        raise NotImplementedError
+        slot_of = admit(self.model, self.state, readings.names)
+        slots = slot_of[readings.stream].astype(np.int32) if len(readings) else np.zeros(0, np.int32)
+        batch = Batch(slots, np.arange(len(readings)), readings.time, readings.value, readings.flags)
+        self.state, steps = update(self.model, self.state, batch, now)
+        for outcome, n in enumerate(np.bincount(steps.outcome, minlength=len(Outcome))):
+            self.counts[Outcome(outcome).name.lower()] += int(n)
+        return steps
 
     def fine_tune(self, max_groups: int | None = None) -> int:
-        """Fine-tune the networks that are due, oldest debt first.
+        """Fine-tune the networks that are due, largest debt first.
 
         Args:
             max_groups: Networks at most; None for all that are due.
@@ -79,8 +100,27 @@ class Session:
         Returns:
             Number of networks fine-tuned.
         """
-        raise NotImplementedError
+        groups = due_groups(self.model, self.state)[:max_groups]
+        accepted = fine_tune_groups(self.model, self.state, groups)
+        self.fine_tunes["accepted"] += int(accepted.sum())
+        self.fine_tunes["rejected"] += int((~accepted).sum())
+        return len(groups)
 
     def view(self) -> FleetView:
         """Return the last step of every stream, copied."""
-        raise NotImplementedError
+        live = self.state.table.live
+        ledger = self.state.ledger
+        return FleetView(
+            names=tuple(str(self.state.table.names[slot]) for slot in live),
+            n_readings=self.state.windows.n[live],
+            time=self.state.windows.newest[live],
+            value=ledger.value[live],
+            forecast=ledger.forecast[live],
+            lower=ledger.lower[live],
+            upper=ledger.upper[live],
+            score=ledger.score[live],
+            level=np.full(len(live), self.settings.detection.alert_level),
+            is_open=self.state.episodes.is_open[live],
+            skill_ratio=self.state.skill.ratio(live),
+            health=ledger.health[live],
+        )

@@ -1,0 +1,86 @@
+"""Struct of arrays over stream slots: allocated, grown, reset, taken and restored together.
+
+Each stage declares its per-stream state as a dataclass of arrays whose first axis is the slot.
+This module knows shapes and dtypes only, not what the numbers mean.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from pipeline.core.records import I64
+
+AnyArray = NDArray[Any]
+
+
+def column(dtype: DTypeLike, *dims: str, fill: float = 0) -> Any:  # noqa: ANN401 - stands for the array it declares
+    """Declare one array: its dtype, the names of its trailing dimensions and its initial value."""
+    return field(metadata={"dtype": np.dtype(dtype), "dims": dims, "fill": fill})
+
+
+@dataclass
+class SlotArrays:
+    """Base of a stage's state.
+
+    Example:
+        >>> @dataclass
+        ... class Level(SlotArrays):
+        ...     mean: AnyArray = column(np.float64)
+        ...     ring: AnyArray = column(np.float32, "window", fill=np.nan)
+        >>> level = Level.empty(2, window=3)
+        >>> level.grow(4)
+        >>> level.mean.shape, level.ring.shape
+        ((4,), (4, 3))
+    """
+
+    @classmethod
+    def empty(cls, capacity: int, **dims: int) -> Self:
+        """Allocate ``capacity`` slots; ``dims`` gives the size of each named trailing dimension."""
+        made = {}
+        for f in fields(cls):
+            shape = (capacity, *(dims[d] for d in f.metadata["dims"]))
+            made[f.name] = np.full(shape, f.metadata["fill"], f.metadata["dtype"])
+        return cls(**made)
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """Return the arrays by name, not copied."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @property
+    def capacity(self) -> int:
+        """Number of slots allocated."""
+        return len(next(iter(self.arrays().values())))
+
+    def grow(self, capacity: int) -> None:
+        """Enlarge to ``capacity`` slots, the new ones initial; existing slots keep their numbers."""
+        for f in fields(self):
+            old = getattr(self, f.name)
+            new = np.full((capacity, *old.shape[1:]), f.metadata["fill"], f.metadata["dtype"])
+            new[: len(old)] = old
+            setattr(self, f.name, new)
+
+    def reset(self, slots: I64) -> None:
+        """Return slots to their initial state."""
+        for f in fields(self):
+            getattr(self, f.name)[slots] = f.metadata["fill"]
+
+    def take(self, slots: I64) -> dict[str, AnyArray]:
+        """Return copies of the slots' rows, by array name."""
+        return {name: array[slots] for name, array in self.arrays().items()}
+
+    def put(self, slots: I64, rows: Mapping[str, AnyArray]) -> None:
+        """Write rows made by ``take``.
+
+        Raises:
+            ValueError: A row is missing or has another dtype or shape.
+        """
+        for name, array in self.arrays().items():
+            row = rows.get(name)
+            expected = (len(slots), *array.shape[1:])
+            if row is None or row.shape != expected or row.dtype != array.dtype:
+                got = "nothing" if row is None else f"{row.dtype}{row.shape}"
+                raise ValueError(f"{type(self).__name__}.{name}: expected {array.dtype}{expected}, got {got}")
+            array[slots] = row

@@ -1,0 +1,125 @@
+"""Surprise: how rare a residual is against the stream's own declustered history.
+
+A residual's history is kept as the maxima of blocks of ten readings, for both tails of every view
+(DETECTION.md 2.3: declustering keeps one disturbance from counting ten times). The upper fifth of a
+history gets an exponential tail (peaks over threshold, Davison & Smith 1990), so that rarities
+never seen before still get a probability. Histories are rings, hence bounded; what enters is
+clipped, so one glitch cannot mask later faults.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.columns import SlotArrays, column
+from pipeline.core.records import F32, F64, I32, I64, Bool, Slots
+
+BLOCK = 10
+_TAIL = 0.2  # share of the history that the tail is fitted to
+_MIN_TAIL = 10
+_TAIL_SCORE = -np.log10(_TAIL)
+_MEDIAN_SCORE = -np.log10(0.5)
+_MIN_BLOCKS = 2 * _MIN_TAIL
+_CLIP_SCORE = 5.0  # a history learns nothing beyond what it already calls this rare
+_MIN_EXCESS = 0.05  # standardised residuals; keeps quantised and constant streams from infinite surprise
+_REFITS_PER_DOUBLING = 16
+MAX_SCORE = 30.0
+
+
+@dataclass
+class Surprise(SlotArrays):
+    """Histories and fitted tails; V views have 2V tails, M blocks are kept.
+
+    Attributes:
+        history: Block maxima, ring over blocks, float32, shape (S, 2V, M).
+        block: Maximum of the block under way, float32, shape (S, 2V).
+        n_in_block: Readings in the block under way, int32, shape (S,).
+        n_blocks: Blocks completed, int32, shape (S,).
+        next_fit: Number of blocks at which the tails are fitted again, int32, shape (S,).
+        median: Of the history, float32, shape (S, 2V).
+        threshold: Where the fitted tail begins, float32, shape (S, 2V).
+        excess: Mean excess over the threshold, float32, shape (S, 2V).
+    """
+
+    history: F32 = column(np.float32, "tails", "blocks")
+    block: F32 = column(np.float32, "tails", fill=-np.inf)
+    n_in_block: I32 = column(np.int32)
+    n_blocks: I32 = column(np.int32)
+    next_fit: I32 = column(np.int32, fill=_MIN_BLOCKS)
+    median: F32 = column(np.float32, "tails")
+    threshold: F32 = column(np.float32, "tails")
+    excess: F32 = column(np.float32, "tails", fill=1)
+
+    def score(self, ix: Slots, residuals: F64) -> tuple[F64, I64]:
+        """Score residuals against the past; changes nothing.
+
+        Args:
+            ix: Streams.
+            residuals: Standardised residuals per view, NaN where a view has none, shape (A, V).
+
+        Returns:
+            Score per stream, shape (A,): -log10 of the probability that a block of ten readings holds
+            something as rare in any tail of any view; NaN while the history is short. And the view
+            that is rarest, shape (A,).
+        """
+        tails = _both_tails(residuals)  # (A, 2V)
+        threshold, median = self.threshold[ix], self.median[ix]
+        beyond = _TAIL_SCORE + (tails - threshold) / (self.excess[ix] * np.log(10))
+        within = _MEDIAN_SCORE + (_TAIL_SCORE - _MEDIAN_SCORE) * (tails - median) / (threshold - median + 1e-9)
+        each = np.where(tails > threshold, beyond, np.minimum(within, _TAIL_SCORE))
+        view = each.argmax(axis=1)
+        rarest = each[np.arange(len(each)), view]
+        score = np.clip(rarest - np.log10(tails.shape[1]), 0.0, MAX_SCORE)  # Bonferroni over tails
+        is_ready = (self.n_blocks[ix] >= _MIN_BLOCKS) & np.isfinite(rarest)
+        return np.where(is_ready, score, np.nan), view % residuals.shape[1]
+
+    def learn(self, ix: Slots, slots: I64, residuals: F64, teaches: Bool) -> None:
+        """Take in residuals; completed blocks enter the history, and tails are fitted when due.
+
+        Args:
+            ix: Streams.
+            slots: The same streams as an index array.
+            residuals: As for ``score``.
+            teaches: The reading may teach, shape (A,).
+        """
+        is_counted = teaches & np.isfinite(residuals).all(axis=1)
+        tails = np.where(is_counted[:, None], self._clipped(ix, _both_tails(residuals)), -np.inf)
+        self.block[ix] = np.maximum(self.block[ix], tails)
+        self.n_in_block[ix] += is_counted
+        done = slots[self.n_in_block[ix] >= BLOCK]
+        if len(done):
+            self.history[done, :, self.n_blocks[done] % self.history.shape[2]] = self.block[done]
+            self.block[done] = -np.inf
+            self.n_in_block[done] = 0
+            self.n_blocks[done] += 1
+            self._fit(done[self.n_blocks[done] >= self.next_fit[done]])
+
+    def _clipped(self, ix: Slots, tails: F64) -> F64:
+        """Bound what one reading can teach, once there is a fitted tail to bound it by."""
+        bound = self.threshold[ix] + self.excess[ix] * np.log(10) * (_CLIP_SCORE - _TAIL_SCORE)
+        is_fitted = self.n_blocks[ix] >= _MIN_BLOCKS
+        return np.where(is_fitted[:, None], np.minimum(tails, bound), tails)
+
+    def _fit(self, slots: I64) -> None:
+        """Fit threshold and mean excess to the histories of the streams."""
+        if not len(slots):
+            return
+        n_kept = np.minimum(self.n_blocks[slots], self.history.shape[2]).astype(np.int64)
+        self.next_fit[slots] = self.n_blocks[slots] + np.maximum(1, n_kept // _REFITS_PER_DOUBLING)
+        n_tail = np.maximum(_MIN_TAIL, np.ceil(_TAIL * n_kept).astype(np.int64))
+        ring = np.arange(self.history.shape[2])
+        kept = np.where(ring < n_kept[:, None, None], self.history[slots], np.inf)
+        kept.sort(axis=2)  # (D, 2V, M), empty places last
+        median = np.take_along_axis(kept, (n_kept // 2)[:, None, None], axis=2)
+        threshold = np.take_along_axis(kept, (n_kept - n_tail)[:, None, None], axis=2)
+        in_tail = (ring >= (n_kept - n_tail)[:, None, None]) & (ring < n_kept[:, None, None])
+        excess = np.where(in_tail, kept - threshold, 0).sum(axis=2) / n_tail[:, None]
+        self.median[slots] = median[..., 0]
+        self.threshold[slots] = threshold[..., 0]
+        self.excess[slots] = np.maximum(excess, _MIN_EXCESS)
+
+
+def _both_tails(residuals: F64) -> F64:
+    """Return residuals and their negatives side by side, NaN as -inf: never surprising."""
+    tails = np.concatenate((residuals, -residuals), axis=1)
+    return np.where(np.isnan(tails), -np.inf, tails)

@@ -1,0 +1,204 @@
+"""The spine: readings in, one step per reading out. READ THIS FIRST.
+
+``update(model, state, batch, now) -> (state, steps)``::
+
+    batch -> gate (late, duplicate, future, not finite) -> ticks, the k-th new reading of all streams
+    tick  -> forecast made BEFORE it arrived -> residual -> score -> episode
+          -> only then learn: history of the score, scale, skill, window
+          -> step the networks: the next forecasts
+
+Every operation is one vector over the streams of a tick, so one stream and ten thousand run the
+same code. No I/O, no clock, no threads. Fine-tuning is beside it, in ``learning``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.records import (
+    F64,
+    I8,
+    I64,
+    U16,
+    Batch,
+    Bool,
+    EpisodeEvent,
+    Event,
+    Health,
+    Outcome,
+    Slots,
+    Steps,
+    episode_id,
+)
+from pipeline.detect.episodes import Seen
+from pipeline.detect.residuals import standardised
+from pipeline.flow.forecasting import accept_change, advance, rebuild, set_scale
+from pipeline.flow.state import Model, State
+from pipeline.forecast.targets import ACTIVITY, NEXT, realised
+from pipeline.streams.gate import gate
+from pipeline.streams.windows import recent_values
+
+_HEALTH_OF_OUTCOME = np.array(
+    [0, Health.LATE, Health.DUPLICATE, Health.FUTURE, Health.NOT_FINITE, Health.OUT_OF_RANGE, Health.RETAINED, 0],
+    np.uint16,
+)
+_N_FIRST_SCALE = 8  # readings after which a stream first gets a scale, and with it forecasts
+
+
+def update(model: Model, state: State, batch: Batch, now: float) -> tuple[State, Steps]:
+    """Score a batch of readings, then learn from them in O(1) each.
+
+    Args:
+        model: Settings and weights; not changed.
+        state: The shard; its arrays are updated in place and must not be used by the caller meanwhile.
+        batch: Readings in any order.
+        now: Current time, Unix seconds; ``inf`` where event time is the only clock.
+
+    Returns:
+        The state, and one row per reading in the order of the batch.
+    """
+    limits = model.settings.streams
+    newest, seen = state.windows.newest, state.windows.time
+    gated = gate(batch, newest, seen, now + limits.future_s, limits.max_abs_value)
+    steps = Steps.blank(len(batch))
+    steps.outcome[:] = gated.outcome
+    steps.health[:] = _HEALTH_OF_OUTCOME[gated.outcome]
+    refused = (gated.outcome != Outcome.ACCEPTED) & (gated.outcome != Outcome.STREAM_LIMIT)
+    state.ledger.health[batch.slot[refused]] = steps.health[refused]
+    for rows in gated.ticks():
+        _tick(model, state, batch, rows, steps)
+    return state, steps
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """The new readings of one tick, shape (A,) each."""
+
+    rows: I64  # of the batch
+    ix: Slots
+    slots: I64
+    time: F64
+    value: F64
+    n: I64  # readings before this one
+    interval: F64  # seconds since the previous reading, NaN for the first
+    is_gap: Bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What the engine says of the readings of one tick, shape (A,) each."""
+
+    seen: Seen
+    score: F64
+    event: I8
+    is_drift: Bool
+    health: U16
+
+
+def _tick(model: Model, state: State, batch: Batch, rows: I64, steps: Steps) -> None:
+    """Run the k-th new reading of all streams through every stage, in the one order of events."""
+    arrival = _arrive(model, state, batch, rows)
+    previous = recent_values(state.windows, arrival.slots, 1)[:, 0]
+    residuals, verdict = _judge(model, state, arrival)
+    _report(model, state, arrival, verdict, steps)
+    _learn(model, state, arrival, verdict, residuals, previous)
+    advance(model, state, arrival.ix, arrival.slots, previous, arrival.interval)
+
+
+def _arrive(model: Model, state: State, batch: Batch, rows: I64) -> _Arrival:
+    """Address the streams of a tick, and meet gaps."""
+    slots = batch.slot[rows].astype(np.int64)
+    is_run = slots[-1] - slots[0] + 1 == len(slots)
+    ix: Slots = slice(int(slots[0]), int(slots[-1]) + 1) if is_run else slots  # a view costs nothing
+    time = batch.time[rows]
+    n = state.windows.n[ix].copy()
+    interval = np.where(n > 0, time - state.windows.newest[ix], np.nan)
+    with np.errstate(invalid="ignore"):
+        is_gap = interval > model.settings.streams.gap_cadences * state.cadence.step_s[ix]
+    state.cadence.learn(ix, interval, n)
+    if is_gap.any():
+        state.pending.forget(slots[is_gap])
+    return _Arrival(rows, ix, slots, time, batch.value[rows], n, interval, is_gap)
+
+
+def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict]:
+    """Hold the forecasts that are due against reality; only the window and the episode change."""
+    ix, slots, settings = arrival.ix, arrival.slots, model.settings.detection
+    foretold, scale = state.pending.due(ix, slots, model.horizons)
+    lower, upper = state.pending.lower[slots], state.pending.upper[slots]
+    state.windows.push(ix, slots, arrival.time, arrival.value)
+    recent = recent_values(state.windows, slots, model.horizons.long + 1)
+    came = realised(recent, state.pending.spread_of_scale[ix], model.horizons)
+    residuals = standardised(came, foretold, scale, state.scaling.spread(ix), ACTIVITY)
+    score, view = state.surprise.score(ix, residuals)
+    score[arrival.n + 1 < settings.n_warmup] = np.nan
+    seen = Seen(arrival.time, arrival.value, foretold[:, NEXT], lower, upper, view)
+    change = state.episodes.step(ix, slots, score, seen, settings)
+    health = arrival.is_gap * np.uint16(Health.GAP) | change.is_drift * np.uint16(Health.DRIFT)
+    return residuals, _Verdict(seen, score, change.event, change.is_drift, health.astype(np.uint16))
+
+
+def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, residuals: F64, previous: F64) -> None:
+    """Learn from readings already judged; an open episode does not teach."""
+    ix, slots = arrival.ix, arrival.slots
+    spread = state.scaling.spread(ix)
+    is_taught = ~state.episodes.is_open[ix]
+    state.surprise.learn(ix, slots, residuals, is_taught)
+    state.scaling.learn(ix, arrival.value, arrival.n, is_taught.astype(np.float64))
+    errors = (arrival.value - verdict.seen.forecast, arrival.value - previous)
+    state.skill.learn(ix, errors, spread, np.isfinite(verdict.seen.forecast) & ~arrival.is_gap)
+    if not is_taught.all():
+        state.windows.mark_untaught(slots[~is_taught])
+    if verdict.is_drift.any():
+        accept_change(model, state, slots[verdict.is_drift])
+    n = arrival.n + 1
+    is_young = (n >= _N_FIRST_SCALE) & (n & (n - 1) == 0)  # powers of two: the scale of a young stream moves
+    if is_young.any():
+        set_scale(state, slots[is_young])
+        rebuild(model, state, slots[is_young], n_newest=1)
+
+
+def _report(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, steps: Steps) -> None:
+    """Write the rows of a tick, keep each stream's last step, gather what opened or closed."""
+    rows, ix, seen = arrival.rows, arrival.ix, verdict.seen
+    ledger = state.ledger
+    for row_of, last_of, column in (
+        (steps.forecast, ledger.forecast, seen.forecast),
+        (steps.lower, ledger.lower, seen.lower),
+        (steps.upper, ledger.upper, seen.upper),
+        (steps.score, ledger.score, verdict.score),
+    ):
+        row_of[rows] = column
+        last_of[ix] = column
+    ledger.value[ix] = seen.value
+    ledger.health[ix] = verdict.health
+    steps.health[rows] = verdict.health
+    steps.level[rows] = model.settings.detection.alert_level
+    steps.event[rows] = verdict.event
+    is_inside = state.episodes.is_open[ix] | (verdict.event == Event.CLOSE)
+    steps.opened[rows] = np.where(is_inside, state.episodes.opened_s[ix], np.nan)
+    for i in np.flatnonzero(verdict.event):
+        steps.events.append(_evidence(model, state, int(arrival.slots[i]), seen.time[i], bool(verdict.is_drift[i])))
+
+
+def _evidence(model: Model, state: State, slot: int, at_s: float, is_drift: bool) -> EpisodeEvent:  # noqa: FBT001 - one private call
+    """Gather what an alert carries."""
+    episodes, stream = state.episodes, str(state.table.names[slot])
+    is_open = bool(episodes.is_open[slot])
+    opened_s = float(episodes.opened_s[slot])
+    return EpisodeEvent(
+        event=Event.OPEN if is_open else Event.CLOSE,
+        stream=stream,
+        episode=episode_id(stream, opened_s),
+        opened_s=opened_s,
+        at_s=float(at_s),
+        peak_score=float(episodes.peak_score[slot]),
+        peak_s=float(episodes.peak_s[slot]),
+        value=float(episodes.peak_value[slot]),
+        forecast=float(episodes.peak_forecast[slot]),
+        lower=float(episodes.peak_lower[slot]),
+        upper=float(episodes.peak_upper[slot]),
+        level=model.settings.detection.alert_level,
+        view=model.horizons.names()[episodes.peak_view[slot]],
+        reason="" if is_open else "drift" if is_drift else "quiet",
+    )

@@ -1,0 +1,55 @@
+"""What the network sees at each reading: scaled value and change, the calendar, the interval.
+
+All are causal: they use the reading itself, the one before it, and scales fixed earlier.
+"""
+
+import numpy as np
+
+from pipeline.core.records import F32, F64
+
+#: value, change, sine and cosine of the time of day and of the week, interval over usual interval
+N_FEATURES = 7
+_DAY_S = 86400.0
+_WEEK_S = 7 * _DAY_S
+_MONDAY_S = 4 * _DAY_S  # 1970-01-01 was a Thursday
+_Z_BOUND = 12.0
+
+
+def squash(value: F64, location: F64, spread: F64) -> F64:
+    """Return ``asinh((value - location) / spread)``: linear near the middle, logarithmic far out."""
+    z = np.arcsinh((value - location) / spread)
+    return np.clip(z, -_Z_BOUND, _Z_BOUND)
+
+
+def unsquash(z: F64, location: F64, spread: F64) -> F64:
+    """Return the value, in the sensor's unit, that ``squash`` maps to ``z``."""
+    return location + spread * np.sinh(np.clip(z, -_Z_BOUND, _Z_BOUND))
+
+
+def features(z: F64, change: F64, time: F64, interval_ratio: F64) -> F32:
+    """Assemble the network's input.
+
+    Args:
+        z: Squashed values, any shape (...).
+        change: Difference to the previous squashed value, 0 where there is none.
+        time: Event times, Unix seconds.
+        interval_ratio: Seconds since the previous reading over the usual interval, 1 where unknown.
+
+    Returns:
+        float32, shape (..., 7).
+
+    Example:
+        >>> features(np.zeros(1), np.zeros(1), np.array([21600.0]), np.ones(1))[0, 2:4].round(3).tolist()
+        [1.0, 0.0]
+    """
+    out = np.empty((*z.shape, N_FEATURES), np.float32)
+    day = time * (2 * np.pi / _DAY_S)
+    week = (time - _MONDAY_S) * (2 * np.pi / _WEEK_S)
+    out[..., 0] = z
+    out[..., 1] = change
+    out[..., 2] = np.sin(day)
+    out[..., 3] = np.cos(day)
+    out[..., 4] = np.sin(week)
+    out[..., 5] = np.cos(week)
+    out[..., 6] = np.clip(np.log(np.maximum(interval_ratio, 1e-3)), -3, 3)
+    return out

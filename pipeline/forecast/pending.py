@@ -1,0 +1,120 @@
+"""Forecasts under way: made, kept until their horizon completes, in the sensor's unit.
+
+Holds, for every stream, the hidden state, the scale its network works in, and the forecasts whose
+time has not come. Kept in the sensor's unit so that a change of scale or weights does not touch them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.columns import SlotArrays, column
+from pipeline.core.records import F32, F64, I32, I64, Slots
+from pipeline.forecast.features import unsquash
+from pipeline.forecast.targets import ACTIVITY, LONG, N_TARGETS, NEXT, SHORT, Horizons
+from pipeline.forecast.training import MAX_LOG_SPREAD, MIN_LOG_SPREAD
+
+_N_SETTLING = 16  # readings after a start or gap before a forecast is held against reality
+_Z_BOUND = 12.0
+
+
+@dataclass
+class Pending(SlotArrays):
+    """Hidden state and forecasts under way; P = sum of the horizons.
+
+    Attributes:
+        h: Hidden state, float32, shape (S, H).
+        c: Cell state, float32, shape (S, H).
+        location_of_scale: Middle of the network's scale, sensor's unit, shape (S,).
+        spread_of_scale: Its spread, sensor's unit; 0 until the stream has a scale, shape (S,).
+        interval_of_scale: Usual seconds between readings when the scale was set, shape (S,).
+        n_since: Readings since the start or the last gap, int32, shape (S,).
+        location: Forecasts under way, one ring per horizon side by side, NaN for none, shape (S, P).
+        scale: Their scales, float32, shape (S, P).
+        lower: Lower end of the interval of the next reading, shape (S,).
+        upper: Upper end, shape (S,).
+    """
+
+    h: F32 = column(np.float32, "hidden")
+    c: F32 = column(np.float32, "hidden")
+    location_of_scale: F64 = column(np.float64)
+    spread_of_scale: F64 = column(np.float64)
+    interval_of_scale: F64 = column(np.float64, fill=np.nan)
+    n_since: I32 = column(np.int32)
+    location: F64 = column(np.float64, "pending", fill=np.nan)
+    scale: F32 = column(np.float32, "pending")
+    lower: F64 = column(np.float64, fill=np.nan)
+    upper: F64 = column(np.float64, fill=np.nan)
+
+    def forget(self, slots: I64) -> None:
+        """Drop hidden state and forecasts under way, after a gap; the scale stays."""
+        self.h[slots] = 0
+        self.c[slots] = 0
+        self.n_since[slots] = 0
+        self.location[slots] = np.nan
+        self.lower[slots] = np.nan
+        self.upper[slots] = np.nan
+
+    def due(self, ix: Slots, slots: I64, horizons: Horizons) -> tuple[F64, F64]:
+        """Return location and scale of the forecasts that complete with the reading that arrives.
+
+        Returns:
+            Arrays of shape (A, C). Location is NaN where no forecast was made; scale also where the
+            forecast was made too soon after a start or gap to be held against reality.
+        """
+        n = self.n_since[ix]
+        at = self._places(n, horizons)
+        location, scale = self.location[slots[:, None], at], self.scale[slots[:, None], at].astype(np.float64)
+        scale[n[:, None] < np.array(horizons.lengths) + _N_SETTLING] = np.nan
+        return location, scale
+
+    def foretell(self, slots: I64, number: I32, out: F32, horizons: Horizons, quantile: float) -> None:
+        """Keep the network's outputs as forecasts.
+
+        Args:
+            slots: Streams, shape (A,).
+            number: Which forecast since the start or gap this is, shape (A,).
+            out: Location and log-spread per target, in scaled units, shape (A, 2C).
+            horizons: Lengths.
+            quantile: Half-width of the shown interval, in scales of the Student-t.
+        """
+        middle, spread = self.location_of_scale[slots], self.spread_of_scale[slots]
+        middle = np.where(spread > 0, middle, np.nan)  # no scale yet, no forecast
+        mu = np.clip(out[:, 0::2].astype(np.float64), -_Z_BOUND, _Z_BOUND)
+        s = np.exp(np.clip(out[:, 1::2].astype(np.float64), MIN_LOG_SPREAD, MAX_LOG_SPREAD))
+        location = np.empty((len(slots), N_TARGETS))
+        scale = np.empty((len(slots), N_TARGETS))
+        levels = [NEXT, SHORT, LONG]
+        location[:, levels] = unsquash(mu[:, levels], middle[:, None], spread[:, None])
+        scale[:, levels] = s[:, levels] * spread[:, None] * np.cosh(mu[:, levels])
+        location[:, ACTIVITY] = mu[:, ACTIVITY] + np.log(np.where(spread > 0, spread, np.nan))
+        scale[:, ACTIVITY] = s[:, ACTIVITY]
+        at = self._places(number, horizons)
+        self.location[slots[:, None], at] = location
+        self.scale[slots[:, None], at] = scale
+        half = quantile * s[:, NEXT]
+        self.lower[slots] = unsquash(mu[:, NEXT] - half, middle, spread)
+        self.upper[slots] = unsquash(mu[:, NEXT] + half, middle, spread)
+
+    @staticmethod
+    def _places(n: I32, horizons: Horizons) -> I64:
+        """Return the ring places of forecast number ``n``, which are also those of number n - horizon."""
+        lengths = np.array(horizons.lengths)
+        starts = np.cumsum(lengths) - lengths
+        places: I64 = starts + n[:, None] % lengths
+        return places
+
+
+def student_t_quantile(probability: float) -> float:
+    """Return the quantile of Student's t with 4 degrees of freedom, in closed form (Shaw 2006).
+
+    Args:
+        probability: Between 0 and 1.
+
+    Example:
+        >>> round(student_t_quantile(0.99), 3)
+        3.747
+    """
+    alpha = 4 * probability * (1 - probability)
+    q = np.cos(np.arccos(np.sqrt(alpha)) / 3) / np.sqrt(alpha)
+    return float(np.sign(probability - 0.5) * 2 * np.sqrt(max(q - 1, 0.0)))

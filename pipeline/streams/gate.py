@@ -1,0 +1,96 @@
+"""The gate: sorts a batch, and lets each reading in once, in order, finite and on time.
+
+Comes in: a batch in any order and the newest accepted time of each slot. Goes out: an outcome per
+reading and the ticks, the k-th new reading of all streams together. It changes no state.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.records import F64, I8, I64, Batch, Bool, Flag, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """What the gate decided.
+
+    Attributes:
+        outcome: ``Outcome`` per reading of the batch, int8, shape (N,).
+        rows: Accepted readings as indices into the batch, tick by tick, by slot within a tick.
+        bounds: ``rows[bounds[k]:bounds[k + 1]]`` is tick k.
+    """
+
+    outcome: I8
+    rows: I64
+    bounds: I64
+
+    def ticks(self) -> Iterator[I64]:
+        """Yield the batch indices of each tick."""
+        for start, end in zip(self.bounds[:-1], self.bounds[1:], strict=True):
+            yield self.rows[start:end]
+
+
+def gate(batch: Batch, newest: F64, seen: F64, latest_s: float, max_abs_value: float) -> Gated:
+    """Decide what becomes of each reading.
+
+    Per stream, readings pass in order of event time. The first of several with one event time
+    passes (lowest ``seq``); the others, and those whose time is still in the window, are
+    duplicates; older ones are late.
+
+    Args:
+        batch: Readings in any order.
+        newest: Newest accepted event time per slot, -inf for none, shape (S,).
+        seen: Event times in the windows, NaN where empty, shape (S, W).
+        latest_s: Event times after this are in the future, Unix seconds.
+        max_abs_value: Larger magnitudes are out of range.
+
+    Returns:
+        Outcomes and ticks.
+    """
+    outcome = _by_reading(batch, latest_s, max_abs_value)
+    good = np.flatnonzero(outcome == Outcome.ACCEPTED)
+    order = good[np.lexsort((batch.seq[good], batch.time[good], batch.slot[good]))]
+    slot, time = batch.slot[order].astype(np.int64), batch.time[order]
+    is_first = np.empty(len(order), np.bool_)  # of its slot in this batch
+    is_first[:1] = True
+    np.not_equal(slot[1:], slot[:-1], out=is_first[1:])
+    is_repeat = np.zeros(len(order), np.bool_)
+    is_repeat[1:] = ~is_first[1:] & (time[1:] == time[:-1])
+    is_old = time <= newest[slot]
+    outcome[order[is_repeat]] = Outcome.DUPLICATE
+    if is_old.any():
+        _late_or_duplicate(outcome, order[is_old], batch, seen)
+    fresh = ~(is_repeat | is_old)
+    return _into_ticks(outcome, order[fresh], slot[fresh])
+
+
+def _by_reading(batch: Batch, latest_s: float, max_abs_value: float) -> I8:
+    """Outcomes that need no other reading; the later assignment is the stronger reason."""
+    outcome = np.full(len(batch), Outcome.ACCEPTED, np.int8)
+    with np.errstate(invalid="ignore"):
+        outcome[batch.time > latest_s] = Outcome.FUTURE
+        outcome[np.abs(batch.value) > max_abs_value] = Outcome.OUT_OF_RANGE
+    outcome[~(np.isfinite(batch.value) & np.isfinite(batch.time))] = Outcome.NOT_FINITE
+    outcome[(batch.flags & Flag.RETAINED) != 0] = Outcome.RETAINED
+    outcome[batch.slot < 0] = Outcome.STREAM_LIMIT
+    return outcome
+
+
+def _late_or_duplicate(outcome: I8, rows: I64, batch: Batch, seen: F64) -> None:
+    """Tell late readings from repeated ones, a bounded number of windows at a time."""
+    for part in np.array_split(rows, len(rows) // 1024 + 1):
+        is_seen: Bool = (seen[batch.slot[part]] == batch.time[part, None]).any(axis=1)
+        outcome[part] = np.where(is_seen, Outcome.DUPLICATE, Outcome.LATE)
+
+
+def _into_ticks(outcome: I8, rows: I64, slot: I64) -> Gated:
+    """Order accepted rows, sorted by (slot, time), by their rank within the slot."""
+    n = len(rows)
+    starts = np.flatnonzero(np.r_[True, slot[1:] != slot[:-1]]) if n else np.zeros(0, np.int64)
+    lengths = np.diff(np.r_[starts, n])
+    rank = np.arange(n) - np.repeat(starts, lengths)
+    by_tick = np.argsort(rank, kind="stable")
+    bounds = np.r_[0, np.cumsum(np.bincount(rank))].astype(np.int64) if n else np.zeros(1, np.int64)
+    return Gated(outcome, rows[by_tick], bounds)

@@ -1,0 +1,78 @@
+"""The last readings of every stream, in rings, and the order in which the network reads them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.columns import SlotArrays, column
+from pipeline.core.records import F64, I64, Bool, Slots
+
+
+@dataclass
+class Windows(SlotArrays):
+    """Rings of accepted readings; ``S`` slots, ``W`` = window length.
+
+    Attributes:
+        n: Readings accepted so far, int64, shape (S,); reading i lies at ring position i % W.
+        newest: Event time of the newest, Unix seconds, -inf for none, shape (S,).
+        time: Event times, NaN where empty, float64, shape (S, W).
+        value: Values, sensor's unit, float64, shape (S, W).
+        is_taught: The reading may teach: no episode was open, bool, shape (S, W).
+    """
+
+    n: I64 = column(np.int64)
+    newest: F64 = column(np.float64, fill=-np.inf)
+    time: F64 = column(np.float64, "window", fill=np.nan)
+    value: F64 = column(np.float64, "window")
+    is_taught: Bool = column(np.bool_, "window", fill=1)
+
+    def push(self, ix: Slots, slots: I64, time: F64, value: F64) -> None:
+        """Append one reading to each stream; ``ix`` and ``slots`` address the same streams."""
+        at = self.n[ix] % self.time.shape[1]
+        self.time[slots, at] = time
+        self.value[slots, at] = value
+        self.is_taught[slots, at] = True
+        self.newest[ix] = time
+        self.n[ix] += 1
+
+    def mark_untaught(self, slots: I64) -> None:
+        """Keep the newest reading of the streams out of training."""
+        self.is_taught[slots, (self.n[slots] - 1) % self.time.shape[1]] = False
+
+    def last(self, slots: I64, length: int) -> "Stretch":
+        """Return the newest ``length`` readings of each stream, oldest first, right-aligned.
+
+        Args:
+            slots: Streams, shape (D,).
+            length: Readings wanted, at most W.
+
+        Returns:
+            Arrays of shape (D, length); ``is_valid`` is False where a stream has fewer.
+        """
+        n = self.n[slots][:, None]
+        number = n - length + np.arange(length)  # (D, length), which reading of the stream
+        at = number % self.time.shape[1]
+        rows = slots[:, None]
+        return Stretch(self.time[rows, at], self.value[rows, at], self.is_taught[rows, at], number >= 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Consecutive readings of several streams, oldest first, shape (D, L) each."""
+
+    time: F64
+    value: F64
+    is_taught: Bool
+    is_valid: Bool
+
+
+def recent_values(windows: Windows, slots: I64, length: int) -> F64:
+    """Return the newest ``length`` values of each stream, oldest first, shape (A, length).
+
+    Streams with fewer readings get zeros in front; the caller knows how many are valid.
+    """
+    width = windows.value.shape[1]
+    at = (windows.n[slots][:, None] - length + np.arange(length)) % width
+    at += (slots * width)[:, None]
+    found: F64 = windows.value.reshape(-1)[at]
+    return found
