@@ -1,0 +1,91 @@
+# Foretell's tasks, the same on the desk and in CI. `make demo` and `make test` set up by themselves.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+# Builds of torch without CUDA: small. Another index, or a mirror: make setup TORCH_INDEX=URL
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# Further arguments for the command of demo, test, bench or lock: make demo ARGS='--duration 60'
+ARGS ?=
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip -qq --disable-pip-version-check
+READY := $(VENV)/.ready
+# Debian keeps daemons where an ordinary user's PATH does not look.
+export PATH := $(PATH):/usr/sbin
+
+.PHONY: help setup demo check test bench lock clean broker
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make the virtual environment .venv from the pinned requirements
+	@echo "ready: $(VENV)/bin/foretell --help"
+
+demo: $(READY) ## a simulated plant with planted faults, and the daemon that finds them (no broker needed)
+	@$(VENV)/bin/foretell demo $(ARGS)
+
+check: $(READY) ## format, lint, types, and the rules of the house
+	@echo "== format"
+	@$(RUN) -m ruff format --quiet --check .
+	@echo "== lint"
+	@$(RUN) -m ruff check --quiet .
+	@echo "== types"
+	@$(RUN) -m mypy --no-error-summary
+	@echo "== contracts"
+	@$(RUN) -m pytest -q tests/contract
+
+test: $(READY) broker ## all tests, those against a real mosquitto included
+	@echo "== tests"
+	@$(RUN) -m pytest -q -rs $(ARGS)
+
+bench: $(READY) ## readings per second of the engine beside a bare LSTM step
+	@$(VENV)/bin/foretell bench $(ARGS)
+
+lock: ## resolve requirements/lock.txt anew (ARGS=--upgrade for newer versions); needs uv
+	@command -v uv >/dev/null || { echo "uv is missing; see its documentation for how to install it" >&2; exit 1; }
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--custom-compile-command "make lock" --all-extras --override requirements/without-torch.txt \
+		--output-file requirements/lock.txt $(ARGS) pyproject.toml requirements/lock.in >/dev/null
+	@echo "requirements/lock.txt: $$(grep -c == requirements/lock.txt) pins"
+
+clean: ## remove the virtual environment, caches and build outputs
+	@rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installs Debian packages where that is allowed, else names them; succeeds only if it installed them.
+define debian
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	echo "== installing Debian's $(1)"; \
+	apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(1) >/dev/null; \
+else \
+	echo "missing: $(1). On Debian or Ubuntu: sudo apt-get install $(1)" >&2; false; \
+fi
+endef
+
+broker:
+	@command -v mosquitto >/dev/null || { $(call debian,mosquitto); } || \
+		echo "Tests against a real broker are skipped (with CI=true they fail)." >&2
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Foretell needs Python 3.11 or newer, and '$(PYTHON)' is not. Name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call debian,python3-venv); }
+	@echo "== virtual environment $(VENV) ($$($(PYTHON) --version))"
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(READY): $(VENV)/bin/pip pyproject.toml requirements/lock.txt requirements/torch.txt
+	@echo "== pinned requirements (a minute or two)"
+	@$(PIP) install --no-compile --require-hashes -r requirements/lock.txt
+	@echo "== torch, CPU build"
+	@$(PIP) install --no-compile --index-url $(TORCH_INDEX) --retries 0 --timeout 15 -r requirements/torch.txt 2>/dev/null || { \
+		echo "   not at $(TORCH_INDEX); taking the default index's build"; \
+		$(PIP) install --no-compile -r requirements/torch.txt; }
+	@echo "== foretell itself"
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
