@@ -1,0 +1,239 @@
+"""The MQTT edge: connections that come back by themselves, and messages put into the inbox.
+
+Comes in: broker settings, topic filters and whatever the broker sends. Goes out: messages in the
+inbox, and whether we are connected. The network thread only enqueues. This module refuses to know
+what a payload means.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from pipeline.core.clock import Clock
+from pipeline.core.errors import UsageError
+from pipeline.core.settings import MqttSettings
+from pipeline.sources.inbox import Inbox, Message
+
+#: How long the broker keeps messages for us while we are away, seconds.
+SESSION_EXPIRY_S = 86_400
+#: Unacknowledged messages the broker may send ahead; overrides its own limit of 20.
+RECEIVE_MAXIMUM = 1000
+MAX_PACKET_BYTES = 65_536
+CONNECT_TIMEOUT_S = 3.0
+
+_SESSION_TAKEN_OVER = 142
+_PRIVATE_BITS = 0o077
+_MAX_SECRET_BYTES = 1024
+
+_log = logging.getLogger(__name__)
+
+
+class Connection:
+    """One connection to the broker, kept up by its own network thread.
+
+    It starts without a broker and tries again every 1 to 10 s for ever.
+
+    Args:
+        settings: Broker, credentials and MQTT version.
+        client_id: Client id; the broker allows one connection of each.
+        keep_session: The broker holds our subscriptions and messages while we are away.
+
+    Attributes:
+        client: The paho client.
+        is_connected: The broker has accepted us and the connection is up.
+        n_connects: Times the broker accepted us.
+        failure: Why the connection was given up for good; empty while it was not.
+        on_up: Called on the network thread after each connect.
+
+    Raises:
+        UsageError: The password file is missing, readable by others, or has no user to go with.
+    """
+
+    def __init__(self, settings: MqttSettings, client_id: str, *, keep_session: bool) -> None:
+        self._settings = settings
+        self._client_id = client_id
+        self._keep_session = keep_session
+        self._is_lost_logged = False
+        self.is_connected = False
+        self.n_connects = 0
+        self.failure = ""
+        self.on_up: Callable[[], None] = lambda: None
+        self.client = self._make_client()
+
+    @property
+    def is_v5(self) -> bool:
+        """The connection speaks MQTT 5."""
+        return self._settings.protocol == "5"
+
+    def start(self) -> None:
+        """Start connecting in the background; returns at once."""
+        host, port, keepalive = self._settings.host, self._settings.port, self._settings.keepalive_s
+        if self.is_v5:
+            self.client.connect_async(
+                host, port, keepalive, clean_start=not self._keep_session, properties=self._properties()
+            )
+        else:
+            self.client.connect_async(host, port, keepalive)
+        self.client.loop_start()
+
+    def stop(self) -> None:
+        """Disconnect and end the network thread; waits for ``CONNECT_TIMEOUT_S`` at most."""
+        self.client.disconnect()
+        self.client.loop_stop()
+        self.is_connected = False
+
+    def _make_client(self) -> paho.Client:
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            clean_session=None if self.is_v5 else not self._keep_session,
+            protocol=paho.MQTTv5 if self.is_v5 else paho.MQTTv311,
+        )
+        client.suppress_exceptions = True  # one would end the network thread, unseen
+        client.enable_logger(logging.getLogger("paho"))
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.reconnect_delay_set(1, 10)
+        if self._settings.username or self._settings.password_file:
+            client.username_pw_set(self._settings.username, _read_password(self._settings))
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        return client
+
+    def _properties(self) -> Properties:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own gap
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S if self._keep_session else 0
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.MaximumPacketSize = MAX_PACKET_BYTES
+        return properties
+
+    def _on_connect(
+        self, _client: paho.Client, _data: object, _flags: paho.ConnectFlags, code: ReasonCode, _more: Properties | None
+    ) -> None:
+        if code.is_failure:
+            self._log_lost("broker refused us", str(code))
+            return
+        self.is_connected = True
+        self.n_connects += 1
+        self._is_lost_logged = False
+        _log.info("connected", extra={"fields": {"client_id": self._client_id}})
+        self.on_up()
+
+    def _on_connect_fail(self, _client: paho.Client, _data: object) -> None:
+        self._log_lost("broker not reachable", "trying again every 1 to 10 s")
+
+    def _on_disconnect(
+        self,
+        _client: paho.Client,
+        _data: object,
+        _flags: paho.DisconnectFlags,
+        code: ReasonCode,
+        _more: Properties | None,
+    ) -> None:
+        was_up, self.is_connected = self.is_connected, False
+        if code.value == _SESSION_TAKEN_OVER:
+            self.failure = (
+                f"mqtt.client_id: another client connected as {self._client_id!r} and took over; "
+                "give each daemon an id of its own"
+            )
+            self.client.disconnect()  # fighting for the id would cut both off, in turn, for ever
+        elif was_up and code.is_failure:
+            self._log_lost("connection lost", str(code))
+
+    def _log_lost(self, event: str, why: str) -> None:
+        """Log the first trouble after a connection, not every attempt to mend it."""
+        level = logging.DEBUG if self._is_lost_logged else logging.WARNING
+        self._is_lost_logged = True
+        fields = {"client_id": self._client_id, "broker": f"{self._settings.host}:{self._settings.port}", "why": why}
+        _log.log(level, event, extra={"fields": fields})
+
+
+class MqttSource:
+    """Subscribes, and puts every message into the inbox.
+
+    Args:
+        settings: Broker, credentials and quality of service.
+        filters: Topic filters to subscribe to.
+        inbox: Where messages go.
+        clock: Gives arrival times.
+        max_payload_bytes: Longer payloads are cut one byte past this, so that the decoder sees
+            that they are too large and memory does not.
+
+    Attributes:
+        connection: The connection underneath.
+        n_failures: Messages lost to an error of ours on the network thread.
+    """
+
+    def __init__(
+        self, settings: MqttSettings, filters: Sequence[str], inbox: Inbox, clock: Clock, max_payload_bytes: int
+    ) -> None:
+        self.connection = Connection(settings, settings.client_id, keep_session=True)
+        self.connection.on_up = self._subscribe
+        self.connection.client.on_message = self._on_message
+        self.n_failures = 0
+        self._qos: int = settings.qos
+        self._filters = filters
+        self._inbox = inbox
+        self._clock = clock
+        self._max_payload_bytes = max_payload_bytes
+
+    def _subscribe(self) -> None:
+        """Subscribe on every connect, as the broker may have forgotten us; ask for what it retains only once."""
+        if self.connection.is_v5:
+            retain = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
+            if self.connection.n_connects > 1:
+                retain = SubscribeOptions.RETAIN_DO_NOT_SEND
+            options = SubscribeOptions(qos=self._qos, retainHandling=retain)
+            self.connection.client.subscribe([(each, options) for each in self._filters])
+        else:
+            self.connection.client.subscribe([(each, self._qos) for each in self._filters])
+
+    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        try:
+            payload = bytes(message.payload[: self._max_payload_bytes + 1])
+            self._inbox.put(Message(_topic(message), payload, message.retain, self._clock.now()))
+        except Exception:  # noqa: BLE001 - the network thread must outlive any bug of ours
+            self.n_failures += 1
+            _log.exception("message lost", extra={"fields": {"n_failures": self.n_failures}})
+
+
+def _topic(message: paho.MQTTMessage) -> str:
+    """Return the topic; empty, which no route matches, when it is not UTF-8."""
+    try:
+        return message.topic
+    except UnicodeDecodeError:
+        return ""
+
+
+def _read_password(settings: MqttSettings) -> str | None:
+    """Return the password; None when none is configured."""
+    if not settings.password_file:
+        return None
+    if not settings.username:
+        raise UsageError("mqtt.password_file", "is set without a user", "set mqtt.username")
+    path = Path(settings.password_file)
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            content = file.read(_MAX_SECRET_BYTES + 1)
+    except OSError as error:
+        raise UsageError(
+            "mqtt.password_file", f"cannot read {path}: {error.strerror}", "name a file the daemon may read"
+        ) from None
+    if mode & _PRIVATE_BITS:
+        raise UsageError("mqtt.password_file", f"others may read {path}", f"chmod 600 {path}")
+    try:
+        password = content.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        password = ""
+    if not password or len(content) > _MAX_SECRET_BYTES:
+        raise UsageError("mqtt.password_file", f"{path} holds no password", "write it as the only line, UTF-8")
+    return password
