@@ -1,0 +1,69 @@
+"""Every metric there is: name, kind, labels and help. Dashboards and tests read this list too.
+
+Names carry the prefix ``foretell_``, base units, and ``_total`` on counters. Only ``stream`` is an
+open set of label values; it is capped by ``metrics.max_streams``.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One metric.
+
+    Attributes:
+        name: Name without the prefix.
+        kind: How it behaves.
+        labels: Names of its labels.
+        help: What it says, in one sentence.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+
+    @property
+    def full_name(self) -> str:
+        """The name as scraped."""
+        return f"foretell_{self.name}"
+
+
+CATALOGUE = (
+    MetricSpec("messages_total", "counter", ("outcome",), "Messages taken from the inbox: accepted, or why not."),
+    MetricSpec("fields_skipped_total", "counter", ("reason",), "Numbers skipped inside messages that were accepted."),
+    MetricSpec("readings_total", "counter", ("outcome",), "Readings by what the gate made of them."),
+    MetricSpec("reading_value", "gauge", ("stream",), "Last accepted reading, in the sensor's unit."),
+    MetricSpec("forecast_value", "gauge", ("stream",), "Forecast made before that reading arrived."),
+    MetricSpec("forecast_lower", "gauge", ("stream",), "Lower end of the forecast interval."),
+    MetricSpec("forecast_upper", "gauge", ("stream",), "Upper end of the forecast interval."),
+    MetricSpec("residual_value", "gauge", ("stream",), "Reading minus forecast, in the sensor's unit."),
+    MetricSpec("score", "gauge", ("stream",), "Surprise of that reading: -log10 of a calibrated tail probability."),
+    MetricSpec("alert_level", "gauge", ("stream",), "Score that opens an episode."),
+    MetricSpec("episode_open", "gauge", ("stream",), "1 while an episode is open."),
+    MetricSpec("health", "gauge", ("stream", "verdict"), "1 for each finding about the sensor at its last reading."),
+    MetricSpec(
+        "skill_ratio",
+        "gauge",
+        ("stream", "forecaster"),
+        "Recent absolute error over that of persistence; < 1 is skill.",
+    ),
+    MetricSpec("episodes_total", "counter", (), "Episodes opened."),
+    MetricSpec("alerts_dropped_total", "counter", (), "Alerts not published because too many were waiting."),
+    MetricSpec("finetune_runs_total", "counter", ("outcome",), "Fine-tunes of one network, by outcome."),
+    MetricSpec("finetune_duration_seconds", "histogram", (), "Duration of one round of fine-tunes."),
+    MetricSpec("step_duration_seconds", "histogram", (), "Duration of scoring one batch of readings."),
+    MetricSpec("batch_failures_total", "counter", (), "Batches given up because of an error."),
+    MetricSpec("ingest_lag_seconds", "gauge", (), "Time the oldest message of the last batch waited to be scored."),
+    MetricSpec("inbox_depth", "gauge", (), "Messages waiting in the inbox."),
+    MetricSpec("inbox_dropped_total", "counter", (), "Messages dropped, oldest first, because the inbox was full."),
+    MetricSpec("streams", "gauge", (), "Streams that are watched."),
+    MetricSpec("streams_refused_total", "counter", (), "Readings of new streams refused beyond streams.max_streams."),
+    MetricSpec("mqtt_connected", "gauge", (), "1 while the broker connection is up."),
+    MetricSpec("mqtt_connects_total", "counter", (), "Times the broker accepted our connection."),
+    MetricSpec("mqtt_failures_total", "counter", (), "Messages lost to an error on the network thread."),
+    MetricSpec("build_info", "gauge", ("version", "site"), "1, with the version and the site as labels."),
+)
+
+SPECS = {spec.name: spec for spec in CATALOGUE}
