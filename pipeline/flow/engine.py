@@ -42,6 +42,8 @@ _HEALTH_OF_OUTCOME = np.array(
     [0, Health.LATE, Health.DUPLICATE, Health.FUTURE, Health.NOT_FINITE, Health.OUT_OF_RANGE, Health.RETAINED, 0],
     np.uint16,
 )
+#: Refusals that say something of the sensor; duplicates and retained messages are the network's doing.
+_TELLING_OUTCOMES = (Outcome.LATE, Outcome.FUTURE, Outcome.NOT_FINITE, Outcome.OUT_OF_RANGE)
 _N_FIRST_SCALE = 8  # readings after which a stream first gets a scale, and with it forecasts
 
 
@@ -63,7 +65,7 @@ def update(model: Model, state: State, batch: Batch, now: float) -> tuple[State,
     steps = Steps.blank(len(batch))
     steps.outcome[:] = gated.outcome
     steps.health[:] = _HEALTH_OF_OUTCOME[gated.outcome]
-    refused = (gated.outcome != Outcome.ACCEPTED) & (gated.outcome != Outcome.STREAM_LIMIT)
+    refused = np.isin(gated.outcome, _TELLING_OUTCOMES)
     state.ledger.health[batch.slot[refused]] = steps.health[refused]
     for rows in gated.ticks():
         _tick(model, state, batch, rows, steps)

@@ -1,0 +1,99 @@
+"""Readings per second of the engine, beside a bare loop that only steps the LSTM cell, in one run.
+
+The ratio is the figure: both are timed in turn on the same machine, the same networks, the same
+number of streams, and the best of each counts, since noise only ever slows down.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from time import perf_counter
+
+import numpy as np
+
+from pipeline.core.records import Readings
+from pipeline.core.settings import Settings
+from pipeline.forecast.bank import plan_for
+from pipeline.forecast.yardstick import bare_loop
+from pipeline.runtime.session import Session
+
+STREAMS = (1, 100, 1_000, 10_000)
+SHARINGS = ("stream", "fleet")
+_ROUNDS = 5
+_READINGS_PER_ROUND = 50_000
+_TICKS = (5, 400)  # at least, at most, per round
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the benchmark.
+
+    Attributes:
+        n_streams: Streams, all with a new reading in every tick.
+        sharing: ``stream`` (a network each) or ``fleet`` (one for all).
+        readings_per_s: Of the engine, everything on but fine-tuning.
+        bare_per_s: Of the bare LSTM cell loop.
+        ratio: Engine over bare loop.
+    """
+
+    n_streams: int
+    sharing: str
+    readings_per_s: float
+    bare_per_s: float
+    ratio: float
+
+    def as_dict(self) -> dict[str, float | int | str]:
+        """Return the columns by name."""
+        return asdict(self)
+
+
+def bench_engine(on_result: Callable[[Result], None]) -> list[Result]:
+    """Measure every number of streams with every sharing; ``on_result`` is called after each."""
+    results = []
+    for n_streams in STREAMS:
+        for sharing in SHARINGS:
+            results.append(_measure(n_streams, sharing))
+            on_result(results[-1])
+    return results
+
+
+def _measure(n_streams: int, sharing: str) -> Result:
+    """Time engine and bare loop in turn, past the warm-up, when every stage works."""
+    settings = _settings(n_streams, sharing)
+    session = Session(settings)
+    n_ticks = int(np.clip(_READINGS_PER_ROUND // n_streams, *_TICKS))
+    batches = _white_noise(n_streams, n_ticks)
+    for _ in range(settings.detection.n_warmup // n_ticks + 1):
+        session.process(next(batches), now=np.inf)
+    plan = plan_for(session.state.ledger.group[:n_streams])
+    engine_s, bare_s = [], []
+    for _ in range(_ROUNDS):
+        batch = next(batches)
+        engine_s.append(_seconds(partial(session.process, batch, now=np.inf)))
+        bare_s.append(_seconds(partial(bare_loop, session.model.bank, plan, n_ticks)))
+    n_readings = n_streams * n_ticks
+    engine, bare = n_readings / min(engine_s), n_readings / min(bare_s)
+    return Result(n_streams, sharing, engine, bare, engine / bare)
+
+
+def _settings(n_streams: int, sharing: str) -> Settings:
+    data = {"streams": {"max_streams": n_streams}, "forecast": {"sharing": sharing}}
+    return Settings.model_validate(data)
+
+
+def _white_noise(n_streams: int, n_ticks: int) -> Iterator[Readings]:
+    """Yield batches in which every stream has ``n_ticks`` new readings, a minute apart."""
+    rng = np.random.default_rng(1)
+    names = [f"s{i}" for i in range(n_streams)]
+    stream = np.tile(np.arange(n_streams, dtype=np.int32), n_ticks)
+    start = 0
+    while True:
+        time = np.repeat(np.arange(start, start + n_ticks) * 60.0, n_streams)
+        yield Readings(names, stream, time, rng.normal(size=len(time)), np.zeros(len(time), np.uint8))
+        start += n_ticks
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = perf_counter()
+    work()
+    return perf_counter() - start
