@@ -1,0 +1,27 @@
+"""``foretell run``: the daemon in the foreground."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    config: Annotated[Path, typer.Option("--config", "-c", help="Configuration file; 'foretell init' writes one.")],
+) -> None:
+    """Watch the sensors of an MQTT broker: metrics, JSON log lines and alerts, until stopped.
+
+    Example: foretell run -c configs/edge.yaml
+
+    SIGTERM or Ctrl-C scores what has arrived, sends pending alerts and exits with 0.
+    """
+    from pipeline.runtime.configuration import load_settings
+    from pipeline.runtime.logs import configure_logging
+
+    settings = load_settings(config)
+    configure_logging(settings.runtime.log_level, sys.stdout)
+
+    from pipeline.runtime.daemon import Daemon, run_until_signalled
+
+    run_until_signalled(Daemon(settings))

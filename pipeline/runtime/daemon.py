@@ -1,0 +1,244 @@
+"""The daemon: MQTT in, the session in the middle, metrics, log lines and alerts out.
+
+Comes in: settings. Goes out: what the sinks say, until somebody stops it. One worker does
+everything but receive: take a batch from the inbox, decode, score, tell, and fine-tune while
+nothing waits. This is composition; it refuses to know how any stage works.
+"""
+
+import logging
+import signal
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry
+
+from pipeline.core.clock import Clock
+from pipeline.core.errors import ForetellError, printable
+from pipeline.core.records import EpisodeEvent
+from pipeline.core.settings import Settings
+from pipeline.decode.payloads import MAX_PAYLOAD_BYTES
+from pipeline.runtime.clocks import SystemClock
+from pipeline.runtime.intake import Intake, checked_routes, take_in
+from pipeline.runtime.session import FleetView, Session
+from pipeline.runtime.telemetry import Telemetry, foretell_version
+from pipeline.sinks.alerts import alert
+from pipeline.sinks.exporter import Exporter
+from pipeline.sinks.publisher import AlertPublisher
+from pipeline.sources.inbox import Inbox, Message
+from pipeline.sources.mqtt import Connection, MqttSource
+
+#: How long the worker waits for a message before it looks whether it should stop, seconds.
+IDLE_S = 0.2
+#: Pause between two snapshots, seconds.
+REFRESH_S = 0.5
+#: Batches that may fail in a row before the daemon gives up.
+MAX_FAILURES = 5
+#: Pause between two log lines about the same kind of rejection, seconds.
+REJECTION_LOG_S = 60.0
+#: Of the 10 s that a stop may take: to score what waits, and to hand over alerts, seconds.
+DRAIN_LIMIT_S = 3.0
+FLUSH_LIMIT_S = 1.5
+
+_log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """Watches the configured topics until it is stopped.
+
+    Args:
+        settings: All settings.
+        clock: Gives the current time; the machine's by default.
+        session: Scores the readings; a new one by default.
+        metrics_port: Overrides ``metrics.port``; 0 for any free port.
+        on_events: Called on the worker's thread with the episodes that opened or closed.
+
+    Attributes:
+        inbox: Messages that wait to be scored.
+        latest: The last step of every stream, at most a second old while the daemon runs. It is
+            replaced, never changed, so any thread may read it.
+        metrics_port: Port of /metrics once started; 0 when it is not served.
+
+    Raises:
+        UsageError: A topic template or the password file is wrong.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        session: Session | None = None,
+        metrics_port: int | None = None,
+        on_events: Callable[[list[EpisodeEvent]], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._routes = checked_routes(settings)
+        self._clock = clock or SystemClock()
+        self._session = session or Session(settings)
+        self._on_events = on_events or (lambda _events: None)
+        self.inbox = Inbox(settings.runtime.inbox_messages)
+        filters = [route.filter for route in self._routes]
+        self._source = MqttSource(settings.mqtt, filters, self.inbox, self._clock, MAX_PAYLOAD_BYTES)
+        # A connection of its own: on a stop the input ends first, and alerts still go out.
+        self._outlet = Connection(settings.mqtt, f"{settings.mqtt.client_id}-alerts", keep_session=False)
+        self._publisher = AlertPublisher(self._outlet.client, settings.alerts.topic_prefix, settings.site)
+        self._exporter = Exporter(CollectorRegistry())
+        self._telemetry = Telemetry(settings.site, settings.metrics.max_streams)
+        self._is_stopping = False
+        self._n_failures_in_a_row = 0
+        self._refreshed_s = float("-inf")
+        self._rejections_logged_s: dict[str, float] = {}
+        self.metrics_port = settings.metrics.port if metrics_port is None else metrics_port
+        self.latest: FleetView = self._session.view()
+
+    def run(self) -> None:
+        """Watch until ``stop`` is called, then score what waits, send what is pending, and return.
+
+        Raises:
+            UsageError: The metrics port is taken.
+            ForetellError: Another client took our client id, or batches kept failing.
+        """
+        self._start()
+        try:
+            while not self._is_stopping:
+                self._turn()
+        finally:
+            self._shut_down()
+
+    def stop(self) -> None:
+        """Make ``run`` finish and return, within 10 s; callable from any thread or signal handler."""
+        self._is_stopping = True
+
+    def _start(self) -> None:
+        metrics, mqtt = self._settings.metrics, self._settings.mqtt
+        self.metrics_port = self._exporter.start(metrics.host, self.metrics_port) if metrics.enabled else 0
+        self._refresh()
+        if self._settings.alerts.publish:
+            self._outlet.start()
+        self._source.connection.start()
+        fields = {
+            "version": foretell_version(),
+            "site": self._settings.site,
+            "broker": f"{mqtt.host}:{mqtt.port}",
+            "topics": [route.filter for route in self._routes],
+            "metrics": f"http://{metrics.host}:{self.metrics_port}/metrics" if metrics.enabled else None,
+        }
+        _log.info("started", extra={"fields": fields})
+
+    def _turn(self) -> None:
+        """Do one round of the worker's loop."""
+        runtime = self._settings.runtime
+        messages = self.inbox.drain(runtime.batch_messages, runtime.batch_s, IDLE_S)
+        self._guarded(messages, self._settings.training.max_groups)
+        for connection in (self._source.connection, self._outlet):
+            if connection.failure:
+                raise ForetellError(connection.failure)
+
+    def _guarded(self, messages: list[Message], max_groups: int) -> None:
+        """Work through a batch; one error costs a batch, many in a row end the daemon."""
+        try:
+            self._work(messages, max_groups)
+        except Exception as error:
+            self._telemetry.n_batch_failures += 1
+            self._n_failures_in_a_row += 1
+            _log.exception("batch failed", extra={"fields": {"n_messages": len(messages)}})
+            if self._n_failures_in_a_row >= MAX_FAILURES:
+                raise ForetellError(
+                    f"{MAX_FAILURES} batches in a row failed, the last with {type(error).__name__}; see the log"
+                ) from error
+        else:
+            if messages:
+                self._n_failures_in_a_row = 0
+
+    def _work(self, messages: list[Message], max_groups: int) -> None:
+        if messages:
+            self._score(messages)
+        if max_groups and self.inbox.depth < self._settings.runtime.batch_messages:
+            self._fine_tune(max_groups)
+        if time.monotonic() - self._refreshed_s >= REFRESH_S:
+            self._refresh()
+
+    def _score(self, messages: list[Message]) -> None:
+        intake = take_in(messages, self._routes)
+        self._telemetry.count_intake(intake)
+        self._log_rejections(intake)
+        now_s = self._clock.now()
+        if len(intake.readings):
+            with self._telemetry.timed_step():
+                steps = self._session.process(intake.readings, now_s)
+            self._tell(steps.events)
+        self._telemetry.lag_s = max(0.0, now_s - messages[0].arrival_s)
+
+    def _tell(self, events: list[EpisodeEvent]) -> None:
+        """Send episodes that opened or closed to the log, the broker and whoever listens."""
+        if not events:
+            return
+        self._telemetry.count_events(events)
+        for event in events:
+            _log.warning("alert", extra={"fields": {"alert": alert(event, self._settings.site)}})
+            if self._settings.alerts.publish:
+                self._publisher.publish(event)
+        self._on_events(events)
+
+    def _fine_tune(self, max_groups: int) -> None:
+        started_s = time.perf_counter()
+        if self._session.fine_tune(max_groups):
+            self._telemetry.observe_finetune(time.perf_counter() - started_s)
+
+    def _refresh(self) -> None:
+        """Replace the view and the metrics that others see."""
+        self._refreshed_s = time.monotonic()
+        self.latest = self._session.view()
+        edge = {
+            "inbox_depth": self.inbox.depth,
+            "inbox_dropped_total": self.inbox.n_dropped,
+            "alerts_dropped_total": self._publisher.n_dropped,
+            "mqtt_connected": float(self._source.connection.is_connected),
+            "mqtt_connects_total": self._source.connection.n_connects,
+            "mqtt_failures_total": self._source.n_failures,
+        }
+        self._exporter.publish(self._telemetry.snapshot(self._session, self.latest, edge))
+
+    def _log_rejections(self, intake: Intake) -> None:
+        """Log one example of each kind of rejection, and no more of that kind for a minute."""
+        now_s = time.monotonic()
+        for reason, message in intake.examples.items():
+            if now_s - self._rejections_logged_s.get(reason, float("-inf")) >= REJECTION_LOG_S:
+                self._rejections_logged_s[reason] = now_s
+                fields = {"reason": reason, "topic": printable(message.topic), "size_bytes": len(message.payload)}
+                _log.warning("message rejected", extra={"fields": fields})
+
+    def _shut_down(self) -> None:
+        """End the input, score what waits, hand over alerts, free the port; each step bounded."""
+        self._source.connection.stop()
+        drained_by_s = time.monotonic() + DRAIN_LIMIT_S
+        runtime = self._settings.runtime
+        try:
+            while self.inbox.depth and time.monotonic() < drained_by_s:
+                self._guarded(self.inbox.drain(runtime.batch_messages, 0.0, 0.0), max_groups=0)
+            is_flushed = self._publisher.flush(FLUSH_LIMIT_S)
+        finally:
+            self._outlet.stop()
+            self._exporter.stop()
+        self.latest = self._session.view()
+        fields = {"n_unscored": self.inbox.depth, "n_unsent": self._publisher.n_waiting, "is_flushed": is_flushed}
+        _log.info("stopped", extra={"fields": fields})
+
+
+def run_until_signalled(daemon: Daemon) -> None:
+    """Run a daemon in the main thread until SIGTERM or SIGINT; a second signal ends the process at once."""
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def stop(_number: int, _frame: object) -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
+        daemon.stop()
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        daemon.run()
+    finally:
+        for number in signals:
+            signal.signal(number, before[number])

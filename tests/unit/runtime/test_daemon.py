@@ -1,0 +1,199 @@
+"""The worker's loop, with a session that we script and a broker that is not there."""
+
+import json
+import logging
+import os
+import signal
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from pipeline.core.errors import ForetellError
+from pipeline.core.records import EpisodeEvent, Event, Readings, Steps
+from pipeline.core.settings import Settings, parse_settings
+from pipeline.runtime.daemon import MAX_FAILURES, Daemon, run_until_signalled
+from pipeline.runtime.session import FleetView, Session
+from pipeline.sources.inbox import Message
+
+LIMIT_S = 30.0
+EVENT = EpisodeEvent(Event.OPEN, "pump", "0" * 16, 1.0, 2.0, 6.0, 2.0, 3.0, 1.0, 0.0, 2.0, 4.5, "next reading")
+#: Port 1 refuses every connection on a machine that serves nothing there.
+SETTINGS = parse_settings("mqtt: {port: 1}\nalerts: {publish: false}", "test.yaml")
+
+
+class ScriptedSession(Session):
+    """Remembers what it was given and answers as it is told."""
+
+    def __init__(self, answer: Callable[[Readings], list[EpisodeEvent]]) -> None:
+        self.counts = {}
+        self.fine_tunes = {}
+        self.seen: list[float] = []
+        self.n_fine_tunes = 0
+        self._answer = answer
+
+    def process(self, readings: Readings, now: float) -> Steps:
+        assert now > 0
+        self.seen += readings.value.tolist()
+        steps = Steps.blank(len(readings))
+        steps.events = self._answer(readings)
+        return steps
+
+    def fine_tune(self, max_groups: int | None = None) -> int:
+        assert max_groups == SETTINGS.training.max_groups
+        self.n_fine_tunes += 1
+        return 0
+
+    def view(self) -> FleetView:
+        one = np.ones(1)
+        flags = (np.array([True]), one, np.array([16 + 1], np.uint16))
+        return FleetView(("pump",), np.ones(1, np.int64), one, one * 5, one * 3, one, one, one, one, *flags)
+
+
+def message(value: float) -> Message:
+    return Message("sensors/pump", str(value).encode(), retained=False, arrival_s=1.0)
+
+
+@contextmanager
+def running(daemon: Daemon) -> Iterator[list[BaseException]]:
+    """Run a daemon on a thread; gives the errors it ended with, once it ended."""
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            daemon.run()
+        except ForetellError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    try:
+        yield errors
+    finally:
+        daemon.stop()
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
+
+
+def test_episodes_go_to_the_log_and_to_whoever_listens(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[EpisodeEvent] = []
+    heard = threading.Event()
+
+    def listen(events: list[EpisodeEvent]) -> None:
+        told.extend(events)
+        heard.set()
+
+    session = ScriptedSession(lambda _readings: [EVENT])
+    daemon = Daemon(SETTINGS, session=session, metrics_port=0, on_events=listen)
+    with caplog.at_level(logging.INFO), running(daemon):
+        daemon.inbox.put(message(1.0))
+        assert heard.wait(LIMIT_S)
+    assert told == [EVENT]
+    (line,) = [each for each in caplog.records if each.message == "alert"]
+    assert vars(line)["fields"]["alert"]["episode"] == EVENT.episode
+    assert daemon.latest.names == ("pump",)
+
+
+def test_what_waits_when_it_is_stopped_is_still_scored_and_nothing_is_fine_tuned() -> None:
+    session = ScriptedSession(lambda _readings: [])
+    daemon = Daemon(SETTINGS, session=session, metrics_port=0)
+    for value in range(1200):  # more than two batches
+        daemon.inbox.put(message(value))
+    daemon.stop()
+    daemon.run()
+    assert session.seen == list(range(1200))
+    assert session.n_fine_tunes == 0
+
+
+def test_one_error_costs_its_batch_alone() -> None:
+    heard = threading.Event()
+
+    def answer(readings: Readings) -> list[EpisodeEvent]:
+        if readings.value[0] < 0:
+            raise ZeroDivisionError
+        heard.set()
+        return []
+
+    daemon = Daemon(SETTINGS, session=ScriptedSession(answer), metrics_port=0)
+    with running(daemon) as errors:
+        daemon.inbox.put(message(-1.0))
+        wait_until(lambda: not daemon.inbox.depth)
+        daemon.inbox.put(message(1.0))
+        assert heard.wait(LIMIT_S)
+    assert errors == []
+
+
+def test_errors_in_a_row_end_the_daemon(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(_readings: Readings) -> list[EpisodeEvent]:
+        raise ZeroDivisionError
+
+    settings = SETTINGS.model_copy(update={"runtime": SETTINGS.runtime.model_copy(update={"batch_messages": 1})})
+    daemon = Daemon(settings, session=ScriptedSession(answer), metrics_port=0)
+    for value in range(MAX_FAILURES):
+        daemon.inbox.put(message(value))
+    with pytest.raises(ForetellError, match="5 batches in a row failed, the last with ZeroDivisionError"):
+        daemon.run()
+    assert sum(each.message == "batch failed" for each in caplog.records) == MAX_FAILURES
+
+
+def test_a_rejected_message_is_logged_once_per_reason_and_its_text_is_escaped(caplog: pytest.LogCaptureFixture) -> None:
+    session = ScriptedSession(lambda _readings: [])
+    daemon = Daemon(SETTINGS, session=session, metrics_port=0)
+    for _ in range(3):
+        daemon.inbox.put(Message("other\n\x1b[31m", b"1", retained=False, arrival_s=1.0))
+    daemon.stop()
+    daemon.run()
+    (line,) = [vars(each)["fields"] for each in caplog.records if each.message == "message rejected"]
+    assert line == {"reason": "bad_topic", "topic": "other\\n\\x1b[31m", "size_bytes": 1}
+
+
+def test_metrics_show_the_last_snapshot_while_there_is_no_broker() -> None:
+    session = ScriptedSession(lambda _readings: [])
+    daemon = Daemon(SETTINGS, session=session, metrics_port=0)
+    with running(daemon):
+        wait_until(lambda: session.n_fine_tunes > 0)  # it is started, and idle
+        with urllib.request.urlopen(f"http://127.0.0.1:{daemon.metrics_port}/metrics") as answer:  # our own port
+            lines = answer.read().decode().splitlines()
+    assert "foretell_mqtt_connected 0.0" in lines
+    assert 'foretell_readings_total{outcome="accepted"} 0.0' in lines
+    assert 'foretell_messages_total{outcome="not_json"} 0.0' in lines
+    assert 'foretell_residual_value{stream="pump"} 2.0' in lines
+    assert {each for each in lines if each.startswith("foretell_health{")} == {
+        'foretell_health{stream="pump",verdict="gap"} 1.0',
+        'foretell_health{stream="pump",verdict="not_finite"} 1.0',
+    }
+
+
+def test_a_signal_stops_it_and_the_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    session = ScriptedSession(lambda _readings: [])
+    daemon = Daemon(SETTINGS, session=session, metrics_port=0)
+
+    def signal_when_running() -> None:
+        wait_until(lambda: session.n_fine_tunes > 0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=signal_when_running).start()
+    run_until_signalled(daemon)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_metrics_can_be_switched_off() -> None:
+    settings = Settings.model_validate(json.loads(SETTINGS.model_dump_json()) | {"metrics": {"enabled": False}})
+    daemon = Daemon(settings, session=ScriptedSession(lambda _readings: []))
+    daemon.stop()
+    daemon.run()
+    assert daemon.metrics_port == 0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, with a deadline far beyond what it needs."""
+    pause = threading.Event()
+    for _ in range(int(LIMIT_S / 0.01)):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("waited in vain")

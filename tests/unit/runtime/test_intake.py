@@ -1,0 +1,61 @@
+"""A batch of messages becomes columns; templates are checked before anything starts."""
+
+import pytest
+
+from pipeline.core.errors import UsageError
+from pipeline.core.records import Flag
+from pipeline.core.settings import Settings, parse_settings
+from pipeline.runtime.intake import checked_routes, take_in
+from pipeline.sources.inbox import Message
+
+ROUTES = checked_routes(Settings())  # sensors/{rest} -> {rest}
+
+
+def message(topic: str, payload: bytes, *, retained: bool = False) -> Message:
+    return Message(topic, payload, retained, arrival_s=7.0)
+
+
+def test_readings_keep_the_order_of_the_messages_and_share_names() -> None:
+    batch = [
+        message("sensors/a", b"1"),
+        message("sensors/b", b'{"x": 2, "y": 3}'),
+        message("sensors/a", b"4", retained=True),
+    ]
+    intake = take_in(batch, ROUTES)
+    readings = intake.readings
+    assert [readings.names[i] for i in readings.stream] == ["a", "b/x", "b/y", "a"]
+    assert readings.value.tolist() == [1, 2, 3, 4]
+    assert readings.time.tolist() == [7.0] * 4
+    assert readings.flags.tolist() == [0, 0, 0, Flag.RETAINED]
+    assert intake.outcomes == {"accepted": 3}
+
+
+def test_rejections_are_counted_by_reason_with_one_example_each() -> None:
+    batch = [message("sensors/a", b"x"), message("other", b"1"), message("sensors/b", b"y"), message("sensors/c", b"1")]
+    intake = take_in(batch, ROUTES)
+    assert intake.outcomes == {"not_json": 2, "bad_topic": 1, "accepted": 1}
+    assert intake.examples == {"not_json": batch[0], "bad_topic": batch[1]}
+    assert len(intake.readings) == 1
+
+
+def test_numbers_skipped_inside_accepted_messages_are_counted() -> None:
+    intake = take_in([message("sensors/a", b'{"x": 1, "y": NaN, "no name": 2}')], ROUTES)
+    assert intake.skipped == {"not_finite": 1, "bad_key": 1}
+
+
+def test_no_messages_give_no_readings() -> None:
+    assert len(take_in([], ROUTES).readings) == 0
+
+
+@pytest.mark.parametrize("topic", ["{rest}", "foretell/{rest}", "foretell/home/alert/{stream}", "{a}/{b}/state/{c}"])
+def test_a_topic_that_matches_our_own_alerts_is_refused(topic: str) -> None:
+    text = f'mqtt: {{topics: [{{topic: "{topic}", stream: s}}]}}'
+    with pytest.raises(UsageError, match="matches our own alerts"):
+        checked_routes(parse_settings(text, "test.yaml"))
+    assert checked_routes(parse_settings(f"{text}\nalerts: {{publish: false}}", "test.yaml"))
+
+
+def test_a_wrong_template_names_its_place_and_the_remedy() -> None:
+    text = 'mqtt: {topics: [{topic: "a/{x}", stream: "{x}"}, {topic: "a/#", stream: s}]}'
+    with pytest.raises(UsageError, match=r"mqtt\.topics\[1\] 'a/#' -> 's': holds a wildcard; write"):
+        checked_routes(parse_settings(text, "test.yaml"))
