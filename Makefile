@@ -46,12 +46,14 @@ test: $(READY) broker ## all tests, those against a real mosquitto included
 bench: $(READY) ## readings per second of the engine beside a bare LSTM step
 	@$(VENV)/bin/foretell bench $(ARGS)
 
-lock: ## resolve requirements/lock.txt anew (ARGS=--upgrade for newer versions); needs uv
-	@command -v uv >/dev/null || { echo "uv is missing; see its documentation for how to install it" >&2; exit 1; }
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-		--custom-compile-command "make lock" --all-extras --override requirements/without-torch.txt \
-		--output-file requirements/lock.txt $(ARGS) pyproject.toml requirements/lock.in >/dev/null
-	@echo "requirements/lock.txt: $$(grep -c == requirements/lock.txt) pins"
+UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --custom-compile-command "make lock" --override requirements/without-torch.txt
+lock: ## resolve requirements/lock.txt and run.txt anew (ARGS=--upgrade for newer versions); needs uv
+	@command -v uv >/dev/null || { echo "uv is missing; its documentation says how to install it" >&2; exit 1; }
+	@$(UV_COMPILE) $(ARGS) --all-extras --output-file requirements/lock.txt pyproject.toml requirements/lock.in >/dev/null
+	@$(UV_COMPILE) --constraint requirements/lock.txt --output-file requirements/run.txt \
+		pyproject.toml requirements/lock.in >/dev/null
+	@grep -c == requirements/lock.txt requirements/run.txt
 
 clean: ## remove the virtual environment, caches and build outputs
 	@rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,7 @@ class Mosquitto:
         log: File with everything the broker printed.
     """
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, settings: str) -> None:
         self.host = "127.0.0.1"
         self.port = free_port()
         self.log = folder / "mosquitto.log"
@@ -45,13 +45,7 @@ class Mosquitto:
         self._process: subprocess.Popen[bytes] | None = None
         # Started by root, mosquitto 2 drops to its own user, who cannot enter pytest's folder: stay root there.
         user = "user root\n" if os.geteuid() == 0 else ""
-        self._config.write_text(
-            f"listener {self.port} {self.host}\n"
-            "allow_anonymous true\n"
-            f"persistence true\npersistence_location {folder}/\n"
-            "max_queued_messages 100000\nmax_inflight_messages 1000\n"
-            "log_dest stderr\n" + user
-        )
+        self._config.write_text(f"listener {self.port} {self.host}\nlog_dest stderr\n{settings}\n{user}")
 
     def start(self) -> None:
         """Start the broker and return when it accepts connections."""
@@ -86,6 +80,16 @@ class Mosquitto:
         return True
 
 
+#: What the tests' broker is told besides its port: open to all on loopback, and nothing is dropped early.
+OPEN_BROKER = """
+allow_anonymous true
+persistence true
+persistence_location {folder}/
+max_queued_messages 100000
+max_inflight_messages 1000
+"""
+
+
 def free_port() -> int:
     """Return a free port from below the range that the kernel hands out, so that it stays free over a restart."""
     while True:
@@ -117,17 +121,33 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A running mosquitto; without the program the test is skipped, or fails when CI=true."""
+def broker_with(tmp_path: Path) -> Iterator[Callable[[str], Mosquitto]]:
+    """Start brokers with given settings, ``{folder}`` standing for a folder of their own.
+
+    Without mosquitto the test is skipped, or fails when CI=true.
+    """
     program = shutil.which("mosquitto", path=SBIN)
     if program is None:
         missing = "mosquitto is not installed; on Debian: apt-get install mosquitto"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
-    folder = tmp_path / "mosquitto"
-    folder.mkdir()
-    broker = Mosquitto(program, folder)
-    broker.start()
-    yield broker
-    broker.stop()
+    started: list[Mosquitto] = []
+
+    def start(settings: str) -> Mosquitto:
+        folder = tmp_path / f"mosquitto-{len(started)}"
+        folder.mkdir()
+        broker = Mosquitto(program, folder, settings.replace("{folder}", str(folder)))
+        started.append(broker)
+        broker.start()
+        return broker
+
+    yield start
+    for broker in started:
+        broker.stop()
+
+
+@pytest.fixture
+def mosquitto(broker_with: Callable[[str], Mosquitto]) -> Mosquitto:
+    """A running mosquitto, open to all on its loopback port."""
+    return broker_with(OPEN_BROKER)
