@@ -91,6 +91,8 @@ def outside_functions(tree: ast.AST) -> Iterator[ast.stmt]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from outside_functions(node)
 
@@ -162,6 +164,7 @@ def test_a_violation_is_found_and_named(path: str, source: str, message: str) ->
         ("runtime/a.py", "from pipeline.sinks.exporter import Exporter\nfrom pipeline.flow.engine import update"),
         ("cli/a.py", "import collections.abc\nimport typer\nfrom pipeline.core.errors import UsageError"),
         ("cli/a.py", "def f():\n    from pipeline.runtime.session import Session"),
+        ("cli/a.py", "if TYPE_CHECKING:\n    from pipeline.core.settings import Settings"),
     ],
 )
 def test_what_the_rules_allow_is_not_reported(path: str, source: str) -> None:
