@@ -113,9 +113,6 @@ class Daemon:
         metrics, mqtt = self._settings.metrics, self._settings.mqtt
         self.metrics_port = self._exporter.start(metrics.host, self.metrics_port) if metrics.enabled else 0
         self._refresh()
-        if self._settings.alerts.publish:
-            self._outlet.start()
-        self._source.connection.start()
         fields = {
             "version": foretell_version(),
             "site": self._settings.site,
@@ -124,6 +121,9 @@ class Daemon:
             "metrics": f"http://{metrics.host}:{self.metrics_port}/metrics" if metrics.enabled else None,
         }
         _log.info("started", extra={"fields": fields})
+        if self._settings.alerts.publish:
+            self._outlet.start()
+        self._source.connection.start()
 
     def _turn(self) -> None:
         """Do one round of the worker's loop."""

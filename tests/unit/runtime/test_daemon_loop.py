@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -179,6 +180,27 @@ def test_a_signal_stops_it_and_the_handlers_are_put_back() -> None:
     threading.Thread(target=signal_when_running).start()
     run_until_signalled(daemon)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_client_id_that_another_client_took_over_ends_the_daemon_with_a_reason() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=take_over, args=(server,)).start()
+        port = server.getsockname()[1]
+        settings = parse_settings(f"mqtt: {{port: {port}}}\nalerts: {{publish: false}}", "test.yaml")
+        daemon = Daemon(settings, session=ScriptedSession(lambda _readings: []), metrics_port=0)
+        with pytest.raises(ForetellError, match="another client connected as 'foretell' and took over"):
+            daemon.run()
+
+
+def take_over(server: socket.socket) -> None:
+    """Play a broker that accepts a client, and then says that another one has its id."""
+    client, _ = server.accept()
+    with client:
+        client.recv(4096)
+        client.sendall(bytes.fromhex("20 03 00 00 00"))  # CONNACK: success, no properties
+        client.recv(4096)
+        client.sendall(bytes.fromhex("e0 02 8e 00"))  # DISCONNECT: 142, session taken over
+        client.recv(4096)
 
 
 def test_metrics_can_be_switched_off() -> None:
