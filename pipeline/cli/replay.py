@@ -1,0 +1,90 @@
+"""``foretell replay``: recordings through the engine, the scores to a file, the episodes to the terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.runtime.replay import ReplayResult
+
+
+def replay(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings: CSV, JSON lines or Parquet.")],
+    scores: Annotated[
+        Path | None, typer.Option("--scores", metavar="OUT", help="Write one row per reading: .csv or .parquet.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Configuration file (YAML); default: all defaults.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="OUT", help="Draw the strongest episode: .png.")
+    ] = None,
+    stream: Annotated[str | None, typer.Option(help="Stream to draw; default: the one with the highest peak.")] = None,
+) -> None:
+    """Run recordings through the engine as if they arrived now, and list the episodes.
+
+    Example: foretell replay pump.csv tank.csv --scores scores.csv --plot pump.png
+
+    Separators, times and layout are recognised: timestamp,value is one stream named after the file; a wide file is
+    one stream per numeric column; a stream, sensor or device column names the streams of a long one. The same
+    recordings give the same scores, byte for byte.
+
+    Exit code 2 when a file could not be read; the others are still worked on.
+    """
+    began = perf_counter()
+    if stream is not None and plot is None:
+        raise UsageError("--stream", "chooses what --plot draws", "add --plot OUT.png, or leave it out")
+
+    from pipeline.core.settings import Settings
+    from pipeline.runtime.configuration import load_settings
+    from pipeline.runtime.replay_files import check_outputs, check_stream, read_recordings, write_results
+
+    settings = load_settings(config) if config else Settings()
+    check_outputs(files, scores, plot)
+    recordings = read_recordings(files, lambda line: typer.echo(f"foretell: {line}", err=True))
+    if not recordings:
+        raise typer.Exit(2)
+    if stream is not None:
+        check_stream(stream, recordings)
+
+    from pipeline.runtime.replay import replay as run
+
+    with _progress(sum(len(recording.readings) for recording in recordings)) as advance:
+        result = run(recordings, settings, advance)
+    write_results(result, scores, plot, stream)
+    _report(result, perf_counter() - began)
+    if len(recordings) < len(files):
+        raise typer.Exit(2)
+
+
+@contextmanager
+def _progress(n_readings: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on stderr while the block runs, when that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("replaying", total=n_readings)
+        yield lambda n: bar.advance(task, n)
+
+
+def _report(result: "ReplayResult", took_s: float) -> None:
+    """Print the episodes and one line of summary."""
+    from rich.console import Console
+
+    from pipeline.runtime.replay_report import episode_table, summary
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=400)
+    if result.episodes:
+        console.print(episode_table(result.episodes))
+    console.print(summary(result, took_s), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,99 @@
+"""The files of a replay: recordings in, scores and picture out.
+
+Comes in: paths that the user gave. Goes out: recordings to run and result files, or one clear line
+about each that cannot be. Refuses to know the engine and the terminal.
+"""
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.core.errors import ForetellError, UsageError, printable
+from pipeline.sinks.chart import check_chart_file, strongest_stream, write_chart
+from pipeline.sinks.scores import check_scores_file, write_scores
+from pipeline.sources.recording import Recording, read_recording
+from pipeline.sources.recording_names import recording_labels
+
+if TYPE_CHECKING:  # wrong usage is answered without loading the engine
+    from pipeline.runtime.replay import ReplayResult
+
+
+def check_outputs(files: Sequence[Path], scores: Path | None, plot: Path | None) -> None:
+    """Refuse results that could not be written, before the long work starts.
+
+    Args:
+        files: The recordings; no result may replace one.
+        scores: Scores file, if wanted.
+        plot: Picture, if wanted.
+
+    Raises:
+        UsageError: A result has a wrong suffix, an unwritable place or the name of a recording, or
+            needs a library that is missing.
+    """
+    for option, path, check in (("--scores", scores, check_scores_file), ("--plot", plot, check_chart_file)):
+        if path is not None:
+            if path.resolve() in {file.resolve() for file in files}:
+                raise UsageError(f"{option} {path}", "is one of the recordings", "name another file")
+            check(path)
+
+
+def read_recordings(files: Sequence[Path], say: Callable[[str], None]) -> list[Recording]:
+    """Read what can be read.
+
+    Args:
+        files: Paths in the order of the run.
+        say: Told one line for each file that cannot be read, and for each kind of bad row.
+
+    Returns:
+        The recordings that could be read, in order.
+    """
+    recordings: list[Recording] = []
+    seen: set[Path] = set()
+    for path, label in zip(files, recording_labels(files), strict=True):
+        if path.resolve() in seen:
+            say(str(UsageError(str(path), "is named twice", "name each file once")))
+            continue
+        seen.add(path.resolve())
+        try:
+            recordings.append(read_recording(path, label))
+        except UsageError as error:
+            say(str(error))
+            continue
+        for reason, bad in recordings[-1].bad.items():
+            say(f"{printable(str(path))}: left out {bad.n} for {reason}, the first at {bad.first}")
+    return recordings
+
+
+def check_stream(stream: str, recordings: Sequence[Recording]) -> None:
+    """Refuse to draw a stream that is not there.
+
+    Raises:
+        UsageError: No recording holds it; the message names the nearest.
+    """
+    names = [name for recording in recordings for name in recording.readings.names]
+    if stream not in names:
+        near = ", ".join(get_close_matches(stream, names, 3, cutoff=0.0))
+        raise UsageError(f"--stream {stream}", "no recording holds this stream", f"the nearest are: {near}")
+
+
+def write_results(result: "ReplayResult", scores: Path | None, plot: Path | None, stream: str | None) -> None:
+    """Write the scores and the picture, as far as they are wanted.
+
+    Args:
+        result: The replay.
+        scores: Scores file, ``.csv`` or ``.parquet``.
+        plot: Picture, ``.png``.
+        stream: Stream to draw; None for the one with the strongest episode.
+
+    Raises:
+        ForetellError: The disk is full or the folder went away.
+    """
+    try:
+        if scores is not None:
+            write_scores(scores, result.readings, result.steps)
+        if plot is not None:
+            chosen = stream or strongest_stream(result.readings, result.steps)
+            write_chart(plot, result.readings, result.steps, chosen)
+    except OSError as error:
+        raise ForetellError(f"results could not be written: {error.strerror}") from None

@@ -1,0 +1,168 @@
+"""Replay: the order of batches, the clock, and steps that come back in input order."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.records import EpisodeEvent, Event, Outcome, Readings, Steps
+from pipeline.core.settings import Settings, parse_settings
+from pipeline.runtime.replay import ReplayResult, batches, episodes, joined, replay
+from pipeline.runtime.replay_report import episode_table, summary
+from pipeline.runtime.session import Session
+from pipeline.sources.recording import Recording
+
+T0 = 1.4e9
+PER_STREAM = parse_settings("training: {enabled: false, every: 8}", "test")
+FLEET = parse_settings("{forecast: {sharing: fleet}, training: {enabled: false, every: 8}}", "test")
+
+
+def readings_of(streams: list[int], times: list[float], names: list[str] | None = None) -> Readings:
+    """Readings whose values count up, so that a misplaced row shows."""
+    n = len(streams)
+    names = names or [f"s{i}" for i in range(max(streams, default=-1) + 1)]
+    value = np.arange(1, n + 1, dtype=np.float64)
+    return Readings(names, np.array(streams, np.int32), T0 + np.array(times, np.float64), value, np.zeros(n, np.uint8))
+
+
+def recording_of(readings: Readings) -> Recording:
+    return Recording("test", readings, {})
+
+
+class Witness(Session):
+    """A session that remembers what it was given."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.seen: list[tuple[list[float], float]] = []
+        self.n_fine_tune_calls = 0
+
+    def process(self, readings: Readings, now: float) -> Steps:
+        self.seen.append((readings.value.tolist(), now))
+        return super().process(readings, now)
+
+    def fine_tune(self, max_groups: int | None = None) -> int:
+        self.n_fine_tune_calls += 1
+        return super().fine_tune(max_groups)
+
+
+ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), min_size=1, max_size=120)
+
+
+@given(ROWS, st.sampled_from([PER_STREAM, FLEET]))
+def test_batches_hold_every_row_once_and_keep_each_streams_file_order(
+    rows: list[tuple[int, int]], settings: Settings
+) -> None:
+    streams = [stream for stream, _ in rows]
+    readings = readings_of(streams, [float(time) for _, time in rows])
+    order = np.concatenate(list(batches(readings, settings)))
+    assert sorted(order.tolist()) == list(range(len(streams)))
+    for stream in set(streams):
+        assert (np.diff(order[readings.stream[order] == stream]) > 0).all()
+
+
+def test_with_a_network_per_stream_a_batch_is_the_next_readings_of_every_stream() -> None:
+    readings = readings_of([0] * 20 + [1] * 10, [*range(20), *range(1000, 1010)])
+    got = [rows.tolist() for rows in batches(readings, PER_STREAM)]
+    assert got == [[*range(8), *range(20, 28)], [*range(8, 16), 28, 29], [*range(16, 20)]]
+
+
+def test_with_one_network_for_all_batches_follow_time() -> None:
+    readings = readings_of([0] * 20 + [1] * 20, [2.0 * i for i in range(20)] + [2.0 * i + 1 for i in range(20)])
+    got = [sorted((readings.time[rows] - T0).tolist()) for rows in batches(readings, FLEET)]
+    assert got == [list(range(16)), list(range(16, 32)), list(range(32, 40))]
+
+
+def test_a_reading_that_is_late_in_the_file_is_late_in_the_fleets_order() -> None:
+    times = [*range(40), 3.0, *range(40, 60)]
+    batch = next(i for i, rows in enumerate(batches(readings_of([0] * 61, times), FLEET)) if 40 in rows)
+    assert batch == 40 // 8
+    result = replay([recording_of(readings_of([0] * 61, times))], FLEET)
+    assert np.flatnonzero(result.steps.outcome).tolist() == [40]
+
+
+def test_the_clock_follows_event_time_and_never_goes_back() -> None:
+    readings = readings_of([0] * 8 + [0] * 8 + [0] * 8, [*range(8), *range(100, 108), *range(50, 58)])
+    witness = Witness(PER_STREAM)
+    replay([recording_of(readings)], PER_STREAM, session=witness)
+    assert [now - T0 for _, now in witness.seen] == [7, 107, 107]
+
+
+def test_fine_tuning_follows_every_batch_when_it_is_on() -> None:
+    settings = parse_settings("training: {every: 8}", "test")
+    witness = Witness(settings)
+    replay([recording_of(readings_of([0] * 24, [*range(24)]))], settings, session=witness)
+    assert (len(witness.seen), witness.n_fine_tune_calls) == (3, 3)
+    off = Witness(PER_STREAM)
+    replay([recording_of(readings_of([0] * 24, [*range(24)]))], PER_STREAM, session=off)
+    assert off.n_fine_tune_calls == 0
+
+
+def test_steps_come_back_in_input_order_file_after_file() -> None:
+    first = readings_of([0, 1] * 20, [float(i // 2) for i in range(40)], ["a", "b"])
+    second = readings_of([0] * 30, [*range(20), 5.0, *range(21, 30)], ["c"])
+    told: list[int] = []
+    result = replay([recording_of(first), recording_of(second)], PER_STREAM, told.append)
+    assert list(result.readings.names) == ["a", "b", "c"]
+    assert result.readings.value.tolist() == [*range(1, 41), *range(1, 31)]
+    assert np.flatnonzero(result.steps.outcome != Outcome.ACCEPTED).tolist() == [60]
+    assert sum(told) == 70
+    assert sum(result.counts.values()) == 70
+
+
+def test_a_stream_in_two_files_is_one_stream() -> None:
+    one = readings_of([0] * 10, [*range(10)], ["pump"])
+    two = readings_of([0] * 10, [*range(5, 15)], ["pump"])
+    result = replay([recording_of(one), recording_of(two)], PER_STREAM)
+    assert list(result.readings.names) == ["pump"]
+    assert result.counts["accepted"] == 15
+
+
+def test_streams_do_not_touch_each_other_however_files_are_given() -> None:
+    rng = np.random.default_rng(5)
+    a = readings_of([0] * 200, rng.integers(0, 400, 200).astype(float).tolist(), ["a"])
+    b = readings_of([0] * 150, rng.integers(0, 400, 150).astype(float).tolist(), ["b"])
+    together = replay([recording_of(b), recording_of(a)], PER_STREAM).steps.forecast[150:]
+    alone = replay([recording_of(a)], PER_STREAM).steps.forecast
+    np.testing.assert_allclose(together, alone, rtol=1e-6)
+
+
+def test_no_readings_are_no_batches() -> None:
+    assert list(batches(joined([]), PER_STREAM)) == []
+
+
+def event(kind: Event, stream: str, opened_s: float, at_s: float, score: float = 5.0) -> EpisodeEvent:
+    return EpisodeEvent(
+        kind, stream, f"{stream}@{opened_s}", opened_s, at_s, score, at_s, 1.0, 0.0, -1.0, 1.0, 4.5, "next reading"
+    )
+
+
+def test_episodes_pair_openings_with_closings_and_bring_open_ones_up_to_date() -> None:
+    readings = readings_of([0, 0, 0, 1, 1], [0, 1, 2, 0, 1])
+    steps = Steps.blank(5)
+    steps.opened[3:] = T0
+    steps.score[3:] = 5.0, 8.0
+    steps.events = [
+        event(Event.OPEN, "s1", T0, T0),
+        event(Event.OPEN, "s0", T0, T0),
+        event(Event.CLOSE, "s0", T0, T0 + 2, 6.0),
+    ]
+    closed, still_open = episodes(readings, steps)
+    assert (closed.last.stream, closed.end_s, closed.last.peak_score) == ("s0", T0 + 2, 6.0)
+    assert (still_open.last.stream, still_open.end_s, still_open.last.peak_score) == ("s1", None, 8.0)
+    assert (still_open.last.peak_s, still_open.last.value) == (T0 + 1, 5.0)
+
+
+def test_the_report_counts_and_names(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    readings = readings_of([0], [0], ["s" * 128])
+    closing = event(Event.CLOSE, "s" * 128, T0, T0 + 2)
+    steps = Steps.blank(1)
+    steps.events = [closing]
+    result = ReplayResult(readings, steps, episodes(readings, steps), {"accepted": 1, "late": 0}, {})
+    assert summary(result, 1.26) == "1 stream, 1 reading (1 accepted), 1 episode, 1.3 s"
+    Console(width=400).print(episode_table(result.episodes))
+    shown = capsys.readouterr().out
+    assert "s" * 128 in shown
+    assert "2014-05-13 16:53:22" in shown
