@@ -34,6 +34,7 @@ class ScriptedSession(Session):
         self.fine_tunes = {}
         self.seen: list[float] = []
         self.n_fine_tunes = 0
+        self.n_due = 0
         self._answer = answer
 
     def process(self, readings: Readings, now: float) -> Steps:
@@ -44,9 +45,11 @@ class ScriptedSession(Session):
         return steps
 
     def fine_tune(self, max_groups: int | None = None) -> int:
-        assert max_groups == SETTINGS.training.max_groups
+        assert max_groups is not None
         self.n_fine_tunes += 1
-        return 0
+        n_done = min(max_groups, self.n_due)
+        self.n_due -= n_done
+        return n_done
 
     def view(self) -> FleetView:
         one = np.ones(1)
@@ -107,6 +110,33 @@ def test_what_waits_when_it_is_stopped_is_still_scored_and_nothing_is_fine_tuned
     daemon.run()
     assert session.seen == list(range(1200))
     assert session.n_fine_tunes == 0
+
+
+def test_all_networks_that_are_due_are_fine_tuned_while_nothing_waits() -> None:
+    session = ScriptedSession(lambda _readings: [])
+    session.n_due = 3 * SETTINGS.training.max_groups
+    daemon = Daemon(SETTINGS, session=session, metrics_port=0)
+    with running(daemon):
+        wait_until(lambda: session.n_due == 0)
+
+
+def test_nothing_is_fine_tuned_while_batches_wait() -> None:
+    seen_at_first: list[int] = []
+
+    class BusySession(ScriptedSession):
+        def fine_tune(self, max_groups: int | None = None) -> int:
+            seen_at_first.append(len(self.seen))
+            return super().fine_tune(max_groups)
+
+    session = BusySession(lambda _readings: [])
+    session.n_due = 1
+    daemon = Daemon(SETTINGS, session=session, metrics_port=0)
+    n_batch = SETTINGS.runtime.batch_messages
+    for value in range(4 * n_batch):
+        daemon.inbox.put(message(value))
+    with running(daemon):
+        wait_until(lambda: session.n_due == 0)
+    assert seen_at_first[0] == 4 * n_batch
 
 
 def test_one_error_costs_its_batch_alone() -> None:
