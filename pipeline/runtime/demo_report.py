@@ -1,0 +1,197 @@
+"""What the demo tells: faults as they strike, alerts as they come, and the summary.
+
+Comes in: the simulated plant, its faults and the alerts of the daemon. Goes out: lines of text and a
+JSON object. This module refuses to know processes, brokers and terminals.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.records import EpisodeEvent
+from pipeline.runtime.demo_verdict import Expected, Fate, Verdict, is_false, judge
+from pipeline.sources.simulator import STEP_S, Fault, Plant
+
+#: Readings of its stream after a fault's end within which an alert still found it.
+FOUND_GRACE = 40
+#: Readings after a fault's end within which alerts are its after-effects.
+EFFECTS_GRACE = 150
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOutcome:
+    """One run of the demo.
+
+    Attributes:
+        plant: The plant and its ground truth.
+        seed: Its seed.
+        alerts: Episodes that opened, in order of time.
+        reached: Newest step processed.
+        n_readings: Readings accepted.
+        seconds: Wall time from the first reading to the last.
+    """
+
+    plant: Plant
+    seed: int
+    alerts: tuple[EpisodeEvent, ...]
+    reached: int
+    n_readings: int
+    seconds: float
+
+    @property
+    def struck(self) -> tuple[Fault, ...]:
+        """Faults that have begun."""
+        return tuple(fault for fault in self.plant.faults if fault.start <= self.reached)
+
+    @property
+    def is_complete(self) -> bool:
+        """Every step of the run was processed."""
+        return self.reached >= self.plant.n - 1
+
+    def verdict(self) -> Verdict:
+        """Hold the alerts against the faults that have begun."""
+        expected = [expectation(self.plant, fault) for fault in self.struck]
+        return judge(expected, self.alerts, self.plant.time_s(self.reached))
+
+
+def expectation(plant: Plant, fault: Fault) -> Expected:
+    """Turn a fault into what the judge needs: event times by the readings of each stream."""
+
+    def until(stream: str, n_readings: int) -> float:
+        return plant.time_s(plant.step_after(stream, fault.end, n_readings))
+
+    excused = tuple((stream, until(stream, EFFECTS_GRACE)) for stream in (fault.stream, *fault.affected))
+    return Expected(fault.stream, plant.time_s(fault.start), until(fault.stream, FOUND_GRACE), excused)
+
+
+def delay_readings(plant: Plant, fault: Fault, alert: EpisodeEvent) -> int:
+    """Return how many readings of the stream it took: 1 when the first altered one was enough."""
+    steps = plant.reading_steps(fault.stream)
+    opened = round((alert.opened_s - plant.start_s) / STEP_S)
+    return int(np.count_nonzero((steps >= fault.start) & (steps <= opened)))
+
+
+def fault_line(plant: Plant, fault: Fault) -> str:
+    """Say that a fault strikes."""
+    return f"fault  {_when(plant, plant.time_s(fault.start))}  {fault.stream}  {fault.kind}: {fault.story}"
+
+
+def alert_line(plant: Plant, alert: EpisodeEvent) -> str:
+    """Say what an alert found, and how late; or that nothing was planted there."""
+    start = f"alert  {_when(plant, alert.opened_s)}  {alert.stream}  "
+    return f"{start}{_explained(plant, alert)}: {_evidence(alert)}"
+
+
+def _explained(plant: Plant, alert: EpisodeEvent) -> str:
+    expected = [(fault, expectation(plant, fault)) for fault in plant.faults]
+    for fault, each in expected:
+        if each.is_found_by(alert):
+            return f"{fault.kind} found {_delay(plant, fault, alert)}"
+    if is_false([each for _, each in expected], alert):
+        return "false alert, nothing was planted here"
+    return "consequence of a planted fault"
+
+
+def summary_lines(outcome: DemoOutcome) -> list[str]:
+    """Return the closing summary, one line per fault and per false alert."""
+    plant, verdict = outcome.plant, outcome.verdict()
+    lines = [_headline(verdict), _figures(outcome)]
+    if not plant.faults:
+        lines.append("The run was too short to plant faults: give it --duration 30 or more.")
+    for fault, fate, finder in zip(outcome.struck, verdict.fates, verdict.finders, strict=True):
+        how = f"{_delay(plant, fault, finder)}, {finder.view}" if finder else ""
+        lines.append(f"  {fate.value:9}  {fault.kind:10}  {fault.stream:32}  {how}".rstrip())
+    lines += [
+        f"  false      {'':10}  {a.stream:32}  {_when(plant, a.opened_s)}, {a.view}" for a in verdict.false_alerts
+    ]
+    return lines
+
+
+def _headline(verdict: Verdict) -> str:
+    undecided = verdict.count(Fate.UNDECIDED)
+    return (
+        f"Summary: {len(verdict.fates)} planted, {verdict.count(Fate.FOUND)} found, "
+        f"{verdict.count(Fate.MISSED)} missed, {len(verdict.false_alerts)} false"
+        + (f", {undecided} undecided when it ended" if undecided else "")
+    )
+
+
+def _figures(outcome: DemoOutcome) -> str:
+    plant = outcome.plant
+    rate = outcome.n_readings / outcome.seconds if outcome.seconds > 0 else 0.0
+    days = (outcome.reached + 1) * STEP_S / 86_400
+    early = "" if outcome.is_complete else f" (ended early, {plant.n * STEP_S / 86_400:.1f} days were planned)"
+    return (
+        f"{len(plant.values)} streams, {outcome.n_readings:,} readings, {days:.1f} simulated days in "
+        f"{outcome.seconds:.0f} s: {rate:,.0f} readings/s{early}"
+    )
+
+
+def summary_json(outcome: DemoOutcome) -> dict[str, object]:
+    """Return the summary for programs; times are event times in Unix seconds."""
+    plant, verdict = outcome.plant, outcome.verdict()
+    judged = zip(outcome.struck, verdict.fates, verdict.finders, strict=True)
+    return {
+        "seed": outcome.seed,
+        "n_streams": len(plant.values),
+        "n_steps": plant.n,
+        "n_steps_processed": outcome.reached + 1,
+        "is_complete": outcome.is_complete,
+        "n_readings": outcome.n_readings,
+        "duration_s": round(outcome.seconds, 3),
+        "n_planted": len(verdict.fates),
+        "n_found": verdict.count(Fate.FOUND),
+        "n_missed": verdict.count(Fate.MISSED),
+        "n_undecided": verdict.count(Fate.UNDECIDED),
+        "n_false": len(verdict.false_alerts),
+        "faults": [_fault_json(plant, fault, fate, finder) for fault, fate, finder in judged],
+        "false_alerts": [_alert_json(each) for each in verdict.false_alerts],
+    }
+
+
+def _fault_json(plant: Plant, fault: Fault, fate: Fate, finder: EpisodeEvent | None) -> dict[str, object]:
+    return {
+        "stream": fault.stream,
+        "kind": fault.kind,
+        "story": fault.story,
+        "start_s": plant.time_s(fault.start),
+        "end_s": plant.time_s(fault.end),
+        "affected": list(fault.affected),
+        "fate": fate.value,
+        "delay_readings": delay_readings(plant, fault, finder) if finder else None,
+        "alert": _alert_json(finder) if finder else None,
+    }
+
+
+def _alert_json(alert: EpisodeEvent) -> dict[str, object]:
+    return {
+        "stream": alert.stream,
+        "episode": alert.episode,
+        "opened_s": alert.opened_s,
+        "score": round(alert.peak_score, 3),
+        "view": alert.view,
+    }
+
+
+def _delay(plant: Plant, fault: Fault, alert: EpisodeEvent) -> str:
+    n = delay_readings(plant, fault, alert)
+    minutes = round((alert.opened_s - plant.time_s(fault.start)) / 60)
+    span = f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"  # noqa: PLR2004 - an hour
+    late = ", when it was over" if alert.opened_s >= plant.time_s(fault.end) else ""
+    return f"after {n} reading{'s' if n > 1 else ''} ({span}{late})"
+
+
+def _evidence(alert: EpisodeEvent) -> str:
+    forecast = f", forecast {alert.forecast:.5g}" if np.isfinite(alert.forecast) else ""
+    return f"{alert.value:.5g}{forecast}, score {alert.peak_score:.1f}, {alert.view}"
+
+
+def moment(plant: Plant, step: int) -> str:
+    """Return the simulated time of a step as a viewer counts it: day of the run, time of day in UTC."""
+    return _when(plant, plant.time_s(step))
+
+
+def _when(plant: Plant, time_s: float) -> str:
+    """Return an event time as a viewer counts it; the plant starts at midnight UTC."""
+    minutes = round((time_s - plant.start_s) / 60)
+    return f"day {minutes // 1440 + 1:2} {minutes // 60 % 24:02}:{minutes % 60:02}"
