@@ -285,6 +285,16 @@ def test_alerts_raised_while_the_broker_is_away_are_sent_when_it_is_back(mosquit
     wait_until(lambda: plant.states.get("pump/t", {}).get("state") == "ok", "the state followed")
 
 
+def test_a_topic_that_would_read_our_own_alerts_is_wrong_configuration(tmp_path: Path, repository: Path) -> None:
+    config = tmp_path / "edge.yaml"
+    config.write_text('mqtt: {topics: [{topic: "{rest}", stream: "{rest}"}]}')
+    command = [sys.executable, "-c", MAIN, "run", "-c", str(config)]
+    ended = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("foretell: mqtt.topics[0]: # matches our own alerts")
+    assert ended.stderr.count("\n") == 1
+
+
 def unix(iso: str) -> float:
     """Return Unix seconds of an alert's time."""
     return datetime.fromisoformat(iso).timestamp()
