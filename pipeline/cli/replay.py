@@ -86,5 +86,5 @@ def _report(result: "ReplayResult", took_s: float) -> None:
     if not console.is_terminal:
         console = Console(width=400)
     if result.episodes:
-        console.print(episode_table(result.episodes))
+        console.print(episode_table(result.episodes, console.width))
     console.print(summary(result, took_s), markup=False, highlight=False, soft_wrap=True)

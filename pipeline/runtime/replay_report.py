@@ -13,24 +13,39 @@ from rich.text import Text
 
 from pipeline.runtime.replay import Episode, ReplayResult
 
+#: Characters per line from which an episode fits into one line.
+WIDE = 160
+WIDE_TITLES = ("stream", "start", "end", "peak score", "value", "forecast", "interval", "surprising")
+NARROW_TITLES = ("stream", "start, end", "peak", "value, forecast")
+NUMBERS = frozenset({"peak score", "peak", "value", "forecast"})
 
-def episode_table(episodes: Sequence[Episode]) -> Table:
-    """Lay out one row per episode: when, how surprising, and reading against forecast at the peak."""
+
+def episode_table(episodes: Sequence[Episode], width: int) -> Table:
+    """Lay out the episodes: when, how surprising, and reading against forecast at the peak.
+
+    Args:
+        episodes: In the order wanted.
+        width: Characters per line; where they are few, cells are stacked rather than cut.
+    """
+    is_wide = width >= WIDE
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("stream", overflow="fold")
-    for title in ("start", "end"):
-        table.add_column(title, overflow="fold")
-    for title in ("peak score", "value", "forecast"):
-        table.add_column(title, justify="right", overflow="fold")
-    for title in ("interval", "surprising"):
-        table.add_column(title, overflow="fold")
+    for title in WIDE_TITLES if is_wide else NARROW_TITLES:
+        table.add_column(title, justify="right" if title in NUMBERS else "left", overflow="fold")
     for episode in episodes:
-        table.add_row(*(Text(cell) for cell in _cells(episode)))
+        cells = _cells(episode)
+        table.add_row(*(Text(cell) for cell in (cells if is_wide else _stacked(*cells))))
     return table
 
 
-def _cells(episode: Episode) -> tuple[str, ...]:
-    """Return the cells of one row."""
+def _stacked(
+    stream: str, start: str, end: str, score: str, value: str, forecast: str, interval: str, view: str
+) -> tuple[str, ...]:
+    """Return the cells of one row, two lines high."""
+    return f"{stream}\n{view}", f"{start}\n{end}", score, f"{value}\n{forecast} ({interval})"
+
+
+def _cells(episode: Episode) -> tuple[str, str, str, str, str, str, str, str]:
+    """Return the cells of one row, under ``WIDE_TITLES``."""
     last = episode.last
     return (
         last.stream,
@@ -39,7 +54,7 @@ def _cells(episode: Episode) -> tuple[str, ...]:
         f"{last.peak_score:.1f}",
         f"{last.value:.6g}",
         f"{last.forecast:.6g}",
-        f"{last.lower:.6g} .. {last.upper:.6g}",
+        f"{last.lower:.5g} .. {last.upper:.5g}",
         f"{last.view} (drift)" if last.reason == "drift" else last.view,
     )
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from pipeline.core.records import EpisodeEvent, Event, Outcome, Readings, Steps
 from pipeline.core.settings import Settings, parse_settings
@@ -153,16 +154,24 @@ def test_episodes_pair_openings_with_closings_and_bring_open_ones_up_to_date() -
     assert (still_open.last.peak_s, still_open.last.value) == (T0 + 1, 5.0)
 
 
-def test_the_report_counts_and_names(capsys: pytest.CaptureFixture[str]) -> None:
-    from rich.console import Console
-
-    readings = readings_of([0], [0], ["s" * 128])
-    closing = event(Event.CLOSE, "s" * 128, T0, T0 + 2)
+def one_episode(stream: str) -> ReplayResult:
+    readings = readings_of([0], [0], [stream])
     steps = Steps.blank(1)
-    steps.events = [closing]
-    result = ReplayResult(readings, steps, episodes(readings, steps), {"accepted": 1, "late": 0}, {})
-    assert summary(result, 1.26) == "1 stream, 1 reading (1 accepted), 1 episode, 1.3 s"
-    Console(width=400).print(episode_table(result.episodes))
-    shown = capsys.readouterr().out
-    assert "s" * 128 in shown
-    assert "2014-05-13 16:53:22" in shown
+    steps.events = [event(Event.CLOSE, stream, T0, T0 + 2)]
+    return ReplayResult(readings, steps, episodes(readings, steps), {"accepted": 1, "late": 0}, {})
+
+
+def test_the_summary_counts() -> None:
+    assert summary(one_episode("s"), 1.26) == "1 stream, 1 reading (1 accepted), 1 episode, 1.3 s"
+
+
+@pytest.mark.parametrize("width", [80, 400])
+def test_the_table_cuts_nothing(width: int) -> None:
+    console = Console(width=width)
+    with console.capture() as shown:
+        console.print(episode_table(one_episode("s" * 128).episodes, width))
+    text = shown.get()
+    assert text.count("s") >= 128
+    for cell in ("2014-05-13 16:53:20", "2014-05-13 16:53:22", "5.0", "-1 .. 1", "next reading"):
+        assert cell in text
+    assert "…" not in text
