@@ -1,5 +1,6 @@
 """The picture: that it is drawn, of what, and with the same bytes."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +61,11 @@ def test_a_long_stream_is_cut_around_its_peak(tmp_path: Path) -> None:
 def test_only_png_is_drawn(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"end it in \.png"):
         check_chart_file(tmp_path / "out.svg")
+
+
+def test_a_missing_matplotlib_is_refused_with_the_line_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UsageError, match=r"pip install 'foretell\[plot\]'"):
+        check_chart_file(tmp_path / "out.png")

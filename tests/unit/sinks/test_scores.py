@@ -1,6 +1,7 @@
 """The scores file: its columns, its bytes, and that it is whole or absent."""
 
 import csv
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,11 @@ def test_what_cannot_be_written_is_refused_beforehand(tmp_path: Path) -> None:
 def test_the_check_leaves_nothing_behind(tmp_path: Path) -> None:
     check_scores_file(tmp_path / "out.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_without_pyarrow_is_refused_with_the_line_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(UsageError, match=r"pip install 'foretell\[parquet\]'"):
+        check_scores_file(tmp_path / "out.parquet")

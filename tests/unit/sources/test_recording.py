@@ -1,5 +1,6 @@
 """What a recording file becomes: its readings, its streams, and what is said of the rest."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -278,3 +279,10 @@ def test_any_table_is_readings_or_one_clear_line(tmp_path: Path, content: str) -
 def test_numbers_come_back_exactly(tmp_path: Path, values: list[float]) -> None:
     text = "time,value\n" + "".join(f"{1400030040 + i},{value!r}\n" for i, value in enumerate(values))
     assert recorded(tmp_path, text).readings.value.tolist() == values
+
+
+def test_parquet_without_pyarrow_is_refused_with_the_line_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "pip install 'foretell[parquet]'" in refusal(tmp_path, b"PAR1")
