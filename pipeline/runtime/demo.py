@@ -31,8 +31,8 @@ STEPS_PER_S = 40.0
 #: fine-tuning when 500 wait; its view is up to half a second old, which is 20 steps.
 _LEAD_STEPS = 48
 _POLL_S = 0.1
-#: Longest run in planned durations; after it a machine that cannot keep up gets its summary so far.
-_PATIENCE = 2.0
+#: Longest run: planned durations, and seconds; then a machine that cannot keep up gets its summary so far.
+_PATIENCE, _PATIENCE_S = 2.0, 30.0
 #: Without a new reading for so long all have arrived, or nothing moves any more, seconds.
 _SETTLE_S, _STUCK_S = 5.0, 60.0
 _ROWS_BESIDE_TABLE, _MIN_ROWS = 16, 4
@@ -73,7 +73,7 @@ def run_demo(duration_s: float, seed: int, console: Console, stop: threading.Eve
     with PlantProcess(seed, n_steps, start_s, STEPS_PER_S) as process:
         with DaemonThread(demo_settings(process.wait_for_port())) as daemon, _Screen(plant, console) as screen:
             run = _Run(plant, process, daemon, screen)
-            run.watch(stop, _PATIENCE * duration_s)
+            run.watch(stop, _PATIENCE * duration_s + _PATIENCE_S)
         run.look()  # what the daemon scored while it ended
     return run.outcome(seed)
 
