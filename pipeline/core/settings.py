@@ -68,8 +68,8 @@ class TrainingSettings(Section):
 class DetectionSettings(Section):
     """Scores and episodes. Counts are readings of the stream."""
 
-    alert_level: float = Field(4.5, gt=0, le=30, title="Score that opens an episode: -log10 of a tail probability.")
-    close_level: float = Field(2.5, ge=0, le=30, title="Score under which an episode may close.")
+    alert_level: float = Field(3.5, gt=0, le=30, title="Score that opens an episode: -log10 of a tail probability.")
+    close_level: float = Field(2.0, ge=0, le=30, title="Score under which an episode may close.")
     n_warmup: int = Field(400, ge=100, title="Readings of a stream before its first score.")
     n_quiet: int = Field(32, ge=1, title="Readings under close_level that close an episode.")
     n_cooldown: int = Field(64, ge=0, title="Readings after a close in which only a ten times rarer score opens again.")

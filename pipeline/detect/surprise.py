@@ -22,23 +22,27 @@ _MEDIAN_SCORE = -np.log10(0.5)
 _MIN_BLOCKS = 2 * _MIN_TAIL
 _CLIP_SCORE = 5.0  # a history learns nothing beyond what it already calls this rare
 _MIN_EXCESS = 0.05  # standardised residuals; keeps quantised and constant streams from infinite surprise
+_BOUND_OF_MEDIAN = 6.0  # of the tail's median excess; an exponential tail goes beyond in 1 of 64
+_VOTE = 0.4  # of the foretold scale; the other yardstick, the stream's spread, has the rest
+_MOST_FORETOLD = 7.0  # a network that is wrongly sure can say no more than this
+_CAUTION = 1.0  # standard errors of the mean excess
 _REFITS_PER_DOUBLING = 16
 MAX_SCORE = 30.0
 
 
 @dataclass
 class Surprise(SlotArrays):
-    """Histories and fitted tails; V views have 2V tails, M blocks are kept.
+    """Histories and fitted tails; Y yardsticks and V views have 2YV tails, M blocks are kept.
 
     Attributes:
-        history: Block maxima, ring over blocks, float32, shape (S, 2V, M).
-        block: Maximum of the block under way, float32, shape (S, 2V).
+        history: Block maxima, ring over blocks, float32, shape (S, 2YV, M).
+        block: Maximum of the block under way, float32, shape (S, 2YV).
         n_in_block: Readings in the block under way, int32, shape (S,).
         n_blocks: Blocks completed, int32, shape (S,).
         next_fit: Number of blocks at which the tails are fitted again, int32, shape (S,).
-        median: Of the history, float32, shape (S, 2V).
-        threshold: Where the fitted tail begins, float32, shape (S, 2V).
-        excess: Mean excess over the threshold, float32, shape (S, 2V).
+        median: Of the history, float32, shape (S, 2YV).
+        threshold: Where the fitted tail begins, float32, shape (S, 2YV).
+        excess: Mean excess over the threshold, float32, shape (S, 2YV).
     """
 
     history: F32 = column(np.float32, "tails", "blocks")
@@ -55,23 +59,27 @@ class Surprise(SlotArrays):
 
         Args:
             ix: Streams.
-            residuals: Standardised residuals per view, NaN where a view has none, shape (A, V).
+            residuals: Residuals per yardstick and view, NaN where a view has none, shape (A, Y, V).
 
         Returns:
             Score per stream, shape (A,): -log10 of the probability that a block of ten readings holds
-            something as rare in any tail of any view; NaN while the history is short. And the view
+            something as rare, on all yardsticks, in any tail of any view; NaN while the history is short. And the view
             that is rarest, shape (A,).
         """
-        tails = _both_tails(residuals)  # (A, 2V)
+        tails = _both_tails(residuals)  # (A, 2YV)
         threshold, median = self.threshold[ix], self.median[ix]
         beyond = _TAIL_SCORE + (tails - threshold) / (self.excess[ix] * np.log(10))
         within = _MEDIAN_SCORE + (_TAIL_SCORE - _MEDIAN_SCORE) * (tails - median) / (threshold - median + 1e-9)
         each = np.where(tails > threshold, beyond, np.minimum(within, _TAIL_SCORE))
-        view = each.argmax(axis=1)
-        rarest = each[np.arange(len(each)), view]
-        score = np.clip(rarest - np.log10(tails.shape[1]), 0.0, MAX_SCORE)  # Bonferroni over tails
+        n_views = residuals.shape[2]
+        foretold, everyday = each.reshape(len(each), 2, 2, n_views).transpose(2, 0, 1, 3)
+        vote = _VOTE * np.minimum(foretold, _MOST_FORETOLD) + (1 - _VOTE) * everyday
+        agreed = vote.reshape(len(each), -1)  # (A, 2V)
+        view = agreed.argmax(axis=1)
+        rarest = agreed[np.arange(len(agreed)), view]
+        score = np.clip(rarest - np.log10(agreed.shape[1]), 0.0, MAX_SCORE)  # Bonferroni over tails
         is_ready = (self.n_blocks[ix] >= _MIN_BLOCKS) & np.isfinite(rarest)
-        return np.where(is_ready, score, np.nan), view % residuals.shape[1]
+        return np.where(is_ready, score, np.nan), view % n_views
 
     def learn(self, ix: Slots, slots: I64, residuals: F64, teaches: Bool) -> None:
         """Take in residuals; completed blocks enter the history, and tails are fitted when due.
@@ -82,7 +90,7 @@ class Surprise(SlotArrays):
             residuals: As for ``score``.
             teaches: The reading may teach, shape (A,).
         """
-        is_counted = teaches & np.isfinite(residuals).all(axis=1)
+        is_counted = teaches & np.isfinite(residuals).all(axis=(1, 2))
         tails = np.where(is_counted[:, None], self._clipped(ix, _both_tails(residuals)), -np.inf)
         self.block[ix] = np.maximum(self.block[ix], tails)
         self.n_in_block[ix] += is_counted
@@ -109,17 +117,22 @@ class Surprise(SlotArrays):
         n_tail = np.maximum(_MIN_TAIL, np.ceil(_TAIL * n_kept).astype(np.int64))
         ring = np.arange(self.history.shape[2])
         kept = np.where(ring < n_kept[:, None, None], self.history[slots], np.inf)
-        kept.sort(axis=2)  # (D, 2V, M), empty places last
+        kept.sort(axis=2)  # (D, 2YV, M), empty places last
         median = np.take_along_axis(kept, (n_kept // 2)[:, None, None], axis=2)
         threshold = np.take_along_axis(kept, (n_kept - n_tail)[:, None, None], axis=2)
         in_tail = (ring >= (n_kept - n_tail)[:, None, None]) & (ring < n_kept[:, None, None])
-        excess = np.where(in_tail, kept - threshold, 0).sum(axis=2) / n_tail[:, None]
+        beyond = np.where(in_tail, kept - threshold, 0)
+        middle = np.take_along_axis(kept, (n_kept - n_tail // 2)[:, None, None], axis=2) - threshold
+        bounded = np.minimum(beyond, _BOUND_OF_MEDIAN * middle)  # Winsor: a few glitches do not widen the tail
+        excess = bounded.sum(axis=2) / n_tail[:, None]
+        excess *= 1 + _CAUTION / np.sqrt(n_tail)[:, None]  # a mean of few is uncertain
         self.median[slots] = median[..., 0]
         self.threshold[slots] = threshold[..., 0]
         self.excess[slots] = np.maximum(excess, _MIN_EXCESS)
 
 
 def _both_tails(residuals: F64) -> F64:
-    """Return residuals and their negatives side by side, NaN as -inf: never surprising."""
-    tails = np.concatenate((residuals, -residuals), axis=1)
+    """Return residuals and their negatives side by side, NaN as -inf: never surprising, shape (A, 2YV)."""
+    flat = residuals.reshape(len(residuals), -1)
+    tails = np.concatenate((flat, -flat), axis=1)
     return np.where(np.isnan(tails), -np.inf, tails)

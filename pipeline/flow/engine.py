@@ -31,10 +31,11 @@ from pipeline.core.records import (
     episode_id,
 )
 from pipeline.detect.episodes import Seen
-from pipeline.detect.residuals import standardised
-from pipeline.flow.forecasting import accept_change, advance, rebuild, set_scale
+from pipeline.detect.residuals import residuals
+from pipeline.flow.forecasting import accept_change, advance, rebuild, set_scale, start_anew
 from pipeline.flow.state import Model, State
 from pipeline.forecast.targets import ACTIVITY, NEXT, realised
+from pipeline.streams.counters import to_increments, to_readings
 from pipeline.streams.gate import gate
 from pipeline.streams.windows import recent_values
 
@@ -80,7 +81,8 @@ class _Arrival:
     ix: Slots
     slots: I64
     time: F64
-    value: F64
+    base: F64  # what the worked-on value counts from: 0, or a counter's last reading
+    value: F64  # worked on: the reading, or a counter's increment
     n: I64  # readings before this one
     interval: F64  # seconds since the previous reading, NaN for the first
     is_gap: Bool
@@ -101,9 +103,9 @@ def _tick(model: Model, state: State, batch: Batch, rows: I64, steps: Steps) -> 
     """Run the k-th new reading of all streams through every stage, in the one order of events."""
     arrival = _arrive(model, state, batch, rows)
     previous = recent_values(state.windows, arrival.slots, 1)[:, 0]
-    residuals, verdict = _judge(model, state, arrival)
+    found, verdict = _judge(model, state, arrival)
     _report(model, state, arrival, verdict, steps)
-    _learn(model, state, arrival, verdict, residuals, previous)
+    _learn(model, state, arrival, verdict, found, previous)
     advance(model, state, arrival.ix, arrival.slots, previous, arrival.interval)
 
 
@@ -120,7 +122,15 @@ def _arrive(model: Model, state: State, batch: Batch, rows: I64) -> _Arrival:
     state.cadence.learn(ix, interval, n)
     if is_gap.any():
         state.pending.forget(slots[is_gap])
-    return _Arrival(rows, ix, slots, time, batch.value[rows], n, interval, is_gap)
+    value = batch.value[rows]
+    mistaken = state.counters.mistaken(ix, slots, value)
+    if len(mistaken):
+        state.counters.is_counter[mistaken] = False
+        to_readings(state.windows, mistaken, state.counters.last[mistaken])
+        start_anew(state, mistaken)
+    share = np.where(is_gap, state.cadence.step_s[ix] / interval, 1.0)
+    base, worked = state.counters.split(ix, value, share)
+    return _Arrival(rows, ix, slots, time, base, worked, n, interval, is_gap)
 
 
 def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict]:
@@ -131,28 +141,34 @@ def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict
     state.windows.push(ix, slots, arrival.time, arrival.value)
     recent = recent_values(state.windows, slots, model.horizons.long + 1)
     came = realised(recent, state.pending.spread_of_scale[ix], model.horizons)
-    residuals = standardised(came, foretold, scale, state.scaling.spread(ix), ACTIVITY)
-    score, view = state.surprise.score(ix, residuals)
+    found = residuals(came, foretold, scale, state.scaling.spread(ix), ACTIVITY)
+    score, view = state.surprise.score(ix, found)
     score[arrival.n + 1 < settings.n_warmup] = np.nan
-    seen = Seen(arrival.time, arrival.value, foretold[:, NEXT], lower, upper, view)
+    base = arrival.base
+    seen = Seen(arrival.time, base + arrival.value, base + foretold[:, NEXT], base + lower, base + upper, view)
     change = state.episodes.step(ix, slots, score, seen, settings)
     health = arrival.is_gap * np.uint16(Health.GAP) | change.is_drift * np.uint16(Health.DRIFT)
-    return residuals, _Verdict(seen, score, change.event, change.is_drift, health.astype(np.uint16))
+    return found, _Verdict(seen, score, change.event, change.is_drift, health.astype(np.uint16))
 
 
-def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, residuals: F64, previous: F64) -> None:
+def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, found: F64, previous: F64) -> None:
     """Learn from readings already judged; an open episode does not teach."""
     ix, slots = arrival.ix, arrival.slots
     spread = state.scaling.spread(ix)
     is_taught = ~state.episodes.is_open[ix]
-    state.surprise.learn(ix, slots, residuals, is_taught)
+    state.surprise.learn(ix, slots, found, is_taught)
     state.scaling.learn(ix, arrival.value, arrival.n, is_taught.astype(np.float64))
-    errors = (arrival.value - verdict.seen.forecast, arrival.value - previous)
+    errors = (verdict.seen.value - verdict.seen.forecast, arrival.value - previous)
     state.skill.learn(ix, errors, spread, np.isfinite(verdict.seen.forecast) & ~arrival.is_gap)
     if not is_taught.all():
         state.windows.mark_untaught(slots[~is_taught])
     if verdict.is_drift.any():
         accept_change(model, state, slots[verdict.is_drift])
+    shown = state.counters.learn(ix, verdict.seen.value, arrival.n)
+    if shown.any():
+        state.counters.is_counter[slots[shown]] = True
+        to_increments(state.windows, slots[shown])
+        start_anew(state, slots[shown])
     n = arrival.n + 1
     is_young = (n >= _N_FIRST_SCALE) & (n & (n - 1) == 0)  # powers of two: the scale of a young stream moves
     if is_young.any():

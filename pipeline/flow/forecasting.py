@@ -113,6 +113,15 @@ def _stretch_inputs(model: Model, state: State, slots: I64, n_newest: int) -> tu
     return np.where(is_valid[..., None], x, np.float32(0)), is_valid
 
 
+def start_anew(state: State, slots: I64) -> None:
+    """Forget what was learnt of streams whose windows now hold something else: scales, scores, hidden states."""
+    state.scaling.rebase(slots, state.windows.last(slots, _N_NEW_NORMAL).value)
+    state.surprise.reset(slots)
+    state.skill.reset(slots)
+    state.pending.forget(slots)
+    set_scale(state, slots)
+
+
 def accept_change(model: Model, state: State, slots: I64) -> None:
     """Take a change that outlasted its quarantine as the new normal: rescale, and let it teach."""
     length = min(_N_NEW_NORMAL, model.settings.streams.window_len)

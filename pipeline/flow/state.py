@@ -15,12 +15,14 @@ from pipeline.core.records import F64, I32, I64, U16
 from pipeline.core.seeds import key_of
 from pipeline.core.settings import Settings
 from pipeline.detect.episodes import Episodes
+from pipeline.detect.residuals import N_YARDSTICKS
 from pipeline.detect.surprise import Surprise
 from pipeline.forecast.bank import Bank, empty_bank
 from pipeline.forecast.baselines import Skill
 from pipeline.forecast.pending import Pending
 from pipeline.forecast.targets import N_TARGETS, Horizons
 from pipeline.streams.cadence import Cadence
+from pipeline.streams.counters import Counters
 from pipeline.streams.scaling import Scaling
 from pipeline.streams.table import StreamTable
 from pipeline.streams.windows import Windows
@@ -75,6 +77,7 @@ class State:
     table: StreamTable
     windows: Windows
     cadence: Cadence
+    counters: Counters
     scaling: Scaling
     pending: Pending
     skill: Skill
@@ -91,10 +94,13 @@ class State:
             table=StreamTable(settings.streams.max_streams),
             windows=Windows.empty(capacity, window=settings.streams.window_len),
             cadence=Cadence.empty(capacity),
+            counters=Counters.empty(capacity),
             scaling=Scaling.empty(capacity),
             pending=Pending.empty(capacity, hidden=forecast.hidden, pending=n_pending),
             skill=Skill.empty(capacity),
-            surprise=Surprise.empty(capacity, tails=2 * N_TARGETS, blocks=settings.detection.history_blocks),
+            surprise=Surprise.empty(
+                capacity, tails=2 * N_YARDSTICKS * N_TARGETS, blocks=settings.detection.history_blocks
+            ),
             episodes=Episodes.empty(capacity),
             ledger=Ledger.empty(capacity),
         )

@@ -43,8 +43,9 @@ class Horizons:
 
 
 def log_activity(mean_change: F64, spread: F64) -> F64:
-    """Return ``log(mean |change| + 1 % of spread)``: finite for a flat line, in log of the sensor's unit."""
-    return np.log(mean_change + _ACTIVITY_FLOOR * spread)
+    """Return ``log(mean |change| + 1 % of spread)``: finite for a flat line of any spread above 0."""
+    with np.errstate(divide="ignore"):
+        return np.log(mean_change + _ACTIVITY_FLOOR * spread)
 
 
 def realised(recent: F64, spread: F64, horizons: Horizons) -> F64:

@@ -55,6 +55,11 @@ class Windows(SlotArrays):
         rows = slots[:, None]
         return Stretch(self.time[rows, at], self.value[rows, at], self.is_taught[rows, at], number >= 0)
 
+    def rewrite(self, slots: I64, value: F64) -> None:
+        """Replace whole windows by ``value``, shape (D, W), oldest first, in the order of ``last``."""
+        width = self.value.shape[1]
+        self.value[slots[:, None], (self.n[slots][:, None] + np.arange(width)) % width] = value
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
