@@ -47,8 +47,10 @@ def check_config(
     Example: foretell check-config -c configs/edge.yaml
     """
     from pipeline.runtime.configuration import load_settings
+    from pipeline.runtime.intake import checked_routes
 
     settings = load_settings(config)
+    checked_routes(settings)
     mqtt, metrics = settings.mqtt, settings.metrics
     topics = ", ".join(topic.topic for topic in mqtt.topics)
     typer.echo(f"{config}: ok")

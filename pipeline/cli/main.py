@@ -13,6 +13,7 @@ from pipeline.cli.config import check_config, init
 from pipeline.cli.demo import demo
 from pipeline.cli.replay import replay
 from pipeline.cli.run import run
+from pipeline.cli.simulate import simulate
 from pipeline.core.errors import ForetellError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(run)
 app.command()(replay)
+app.command()(simulate)
 app.command()(init)
 app.command("check-config")(check_config)
 app.command()(bench)

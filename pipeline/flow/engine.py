@@ -32,8 +32,10 @@ from pipeline.core.records import (
 )
 from pipeline.detect.episodes import Seen
 from pipeline.detect.residuals import residuals
+from pipeline.detect.surprise import BLOCK
 from pipeline.flow.forecasting import accept_change, advance, rebuild, set_scale, start_anew
 from pipeline.flow.state import Model, State
+from pipeline.forecast.pending import N_SETTLING
 from pipeline.forecast.targets import ACTIVITY, NEXT, realised
 from pipeline.streams.counters import to_increments, to_readings
 from pipeline.streams.gate import gate
@@ -143,12 +145,19 @@ def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict
     came = realised(recent, state.pending.spread_of_scale[ix], model.horizons)
     found = residuals(came, foretold, scale, state.scaling.spread(ix), ACTIVITY)
     score, view = state.surprise.score(ix, found)
-    score[arrival.n + 1 < settings.n_warmup] = np.nan
+    score[_is_warming_up(model, state, arrival.ix, arrival.n)] = np.nan
     base = arrival.base
     seen = Seen(arrival.time, base + arrival.value, base + foretold[:, NEXT], base + lower, base + upper, view)
     change = state.episodes.step(ix, slots, score, seen, settings)
     health = arrival.is_gap * np.uint16(Health.GAP) | change.is_drift * np.uint16(Health.DRIFT)
     return found, _Verdict(seen, score, change.event, change.is_drift, health.astype(np.uint16))
+
+
+def _is_warming_up(model: Model, state: State, ix: Slots, n: I64) -> Bool:
+    """Say which streams have too few readings for a score, since their start or since they started anew."""
+    n_warmup = model.settings.detection.n_warmup
+    n_unscored = model.horizons.long + N_SETTLING  # readings that no forecast was held against
+    return (n + 1 < n_warmup) | (state.surprise.n_blocks[ix] * BLOCK < n_warmup - n_unscored - BLOCK)
 
 
 def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, found: F64, previous: F64) -> None:

@@ -14,8 +14,9 @@ from pipeline.forecast.features import unsquash
 from pipeline.forecast.targets import ACTIVITY, LONG, N_TARGETS, NEXT, SHORT, Horizons
 from pipeline.forecast.training import MAX_LOG_SPREAD, MIN_LOG_SPREAD
 
-_N_SETTLING = 16  # readings after a start or gap before a forecast is held against reality
+N_SETTLING = 16  # readings after a start or gap before a forecast is held against reality
 _Z_BOUND = 12.0
+_MOST_HALF_WIDTH = 3.0  # squashed units: an interval reaches ten spreads past the middle, not millions
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Pending(SlotArrays):
         n = self.n_since[ix]
         at = self._places(n, horizons)
         location, scale = self.location[slots[:, None], at], self.scale[slots[:, None], at].astype(np.float64)
-        scale[n[:, None] < np.array(horizons.lengths) + _N_SETTLING] = np.nan
+        scale[n[:, None] < np.array(horizons.lengths) + N_SETTLING] = np.nan
         return location, scale
 
     def foretell(self, slots: I64, number: I32, out: F32, horizons: Horizons, quantile: float) -> None:
@@ -92,7 +93,8 @@ class Pending(SlotArrays):
         at = self._places(number, horizons)
         self.location[slots[:, None], at] = location
         self.scale[slots[:, None], at] = scale
-        half = quantile * s[:, NEXT]
+        most = np.abs(mu[:, NEXT]) + _MOST_HALF_WIDTH
+        half = np.minimum(quantile * s[:, NEXT], most)
         self.lower[slots] = unsquash(mu[:, NEXT] - half, middle, spread)
         self.upper[slots] = unsquash(mu[:, NEXT] + half, middle, spread)
 

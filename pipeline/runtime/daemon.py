@@ -10,8 +10,6 @@ import signal
 import time
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry
-
 from pipeline.core.clock import Clock
 from pipeline.core.errors import ForetellError, printable
 from pipeline.core.records import EpisodeEvent
@@ -84,7 +82,7 @@ class Daemon:
         # A connection of its own: on a stop the input ends first, and alerts still go out.
         self._outlet = Connection(settings.mqtt, f"{settings.mqtt.client_id}-alerts", keep_session=False)
         self._publisher = AlertPublisher(self._outlet.client, settings.alerts.topic_prefix, settings.site)
-        self._exporter = Exporter(CollectorRegistry())
+        self._exporter = Exporter()
         self._telemetry = Telemetry(settings.site, settings.metrics.max_streams)
         self._is_stopping = False
         self._n_failures_in_a_row = 0

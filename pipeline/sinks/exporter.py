@@ -55,7 +55,7 @@ class Exporter(Collector):
     """Serves the latest snapshot as ``/metrics``.
 
     Args:
-        registry: Registry to render; the exporter adds itself.
+        registry: Registry to render, one of its own by default; the exporter adds itself.
 
     Example:
         >>> from prometheus_client import generate_latest
@@ -65,11 +65,11 @@ class Exporter(Collector):
         True
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self._registry = registry or CollectorRegistry()
         self._snapshot: Snapshot = {}
         self._serving: tuple[WSGIServer, Thread] | None = None
-        registry.register(self)
+        self._registry.register(self)
 
     def publish(self, snapshot: Snapshot) -> None:
         """Show ``snapshot`` from now on; the caller must not change it afterwards.
