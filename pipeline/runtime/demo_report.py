@@ -12,8 +12,8 @@ from pipeline.core.records import EpisodeEvent
 from pipeline.runtime.demo_verdict import Expected, Fate, Verdict, is_false, judge
 from pipeline.sources.simulator import STEP_S, Fault, Plant
 
-#: Readings of its stream after a fault's end within which an alert still found it.
-FOUND_GRACE = 40
+#: A fault is found while it lasts; one that is shorter than this, within so many of its stream's readings.
+SHORTEST = 8
 #: Readings after a fault's end within which alerts are its after-effects.
 EFFECTS_GRACE = 150
 
@@ -57,11 +57,10 @@ class DemoOutcome:
 def expectation(plant: Plant, fault: Fault) -> Expected:
     """Turn a fault into what the judge needs: event times by the readings of each stream."""
 
-    def until(stream: str, n_readings: int) -> float:
-        return plant.time_s(plant.step_after(stream, fault.end, n_readings))
-
-    excused = tuple((stream, until(stream, EFFECTS_GRACE)) for stream in (fault.stream, *fault.affected))
-    return Expected(fault.stream, plant.time_s(fault.start), until(fault.stream, FOUND_GRACE), excused)
+    streams = (fault.stream, *fault.affected)
+    excused = tuple((stream, plant.time_s(plant.step_after(stream, fault.end, EFFECTS_GRACE))) for stream in streams)
+    found_until = max(fault.end - 1, plant.step_after(fault.stream, fault.start, SHORTEST))
+    return Expected(fault.stream, plant.time_s(fault.start), plant.time_s(found_until), excused)
 
 
 def delay_readings(plant: Plant, fault: Fault, alert: EpisodeEvent) -> int:
@@ -99,7 +98,7 @@ def summary_lines(outcome: DemoOutcome) -> list[str]:
     if not plant.faults:
         lines.append("The run was too short to plant faults: give it --duration 30 or more.")
     for fault, fate, finder in zip(outcome.struck, verdict.fates, verdict.finders, strict=True):
-        how = f"{_delay(plant, fault, finder)}, {finder.view}" if finder else ""
+        how = f"{_delay(plant, fault, finder)}, {finder.view}" if finder else _afterwards(outcome, fault)
         lines.append(f"  {fate.value:9}  {fault.kind:10}  {fault.stream:32}  {how}".rstrip())
     lines += [
         f"  false      {'':10}  {a.stream:32}  {_when(plant, a.opened_s)}, {a.view}" for a in verdict.false_alerts
@@ -177,8 +176,15 @@ def _delay(plant: Plant, fault: Fault, alert: EpisodeEvent) -> str:
     n = delay_readings(plant, fault, alert)
     minutes = round((alert.opened_s - plant.time_s(fault.start)) / 60)
     span = f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"  # noqa: PLR2004 - an hour
-    late = ", when it was over" if alert.opened_s >= plant.time_s(fault.end) else ""
-    return f"after {n} reading{'s' if n > 1 else ''} ({span}{late})"
+    return f"after {n} reading{'s' if n > 1 else ''} ({span})"
+
+
+def _afterwards(outcome: DemoOutcome, fault: Fault) -> str:
+    """Say whether a missed fault was at least noticed by its end, which does not count as found."""
+    end_s = outcome.plant.time_s(fault.end)
+    excuses = expectation(outcome.plant, fault).excuses
+    is_noticed = any(a.stream == fault.stream and a.opened_s >= end_s and excuses(a) for a in outcome.alerts)
+    return "noticed only when it was over" if is_noticed else ""
 
 
 def _evidence(alert: EpisodeEvent) -> str:

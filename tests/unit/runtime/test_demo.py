@@ -101,7 +101,9 @@ def test_expectations_count_the_readings_of_each_stream(plant: Plant) -> None:
     slow = next(fault for fault in plant.faults if fault.stream.startswith("weather/"))
     expected = expectation(plant, slow)
     assert expected.start_s == plant.time_s(slow.start)
-    assert expected.found_until_s == pytest.approx(plant.time_s(slow.end) + 40 * 2 * STEP_S, abs=2 * STEP_S)
+    assert expected.found_until_s == plant.time_s(slow.end - 1)  # while it lasts
+    spike = next(fault for fault in plant.faults if fault.kind == "spike")
+    assert expectation(plant, spike).found_until_s == plant.time_s(spike.start + 7)  # its first eight readings
     assert dict(expected.excused)[slow.stream] == pytest.approx(plant.time_s(slow.end + 300), abs=2 * STEP_S)
 
 
@@ -116,7 +118,7 @@ def test_lines_say_when_what_and_how_late(plant: Plant) -> None:
     assert f"{step.stream}  step: {step.story}" in fault_line(plant, step)
     in_time = alert_line(plant, opened(step.stream, plant.time_s(step.start + 12)))
     assert "step found after 13 readings (1 h 00 min): 2, forecast 1, score 5.0, the next reading" in in_time
-    assert "when it was over" in alert_line(plant, opened(step.stream, plant.time_s(step.end)))
+    assert "consequence" in alert_line(plant, opened(step.stream, plant.time_s(step.end)))
     assert "false alert" in alert_line(plant, opened("weather/wind_m_s", plant.time_s(700)))
     cycle = next(fault for fault in plant.faults if fault.kind == "lost_cycle")
     assert "consequence" in alert_line(plant, opened(cycle.affected[0], plant.time_s(cycle.start)))
@@ -140,6 +142,7 @@ def test_a_summary_counts_found_missed_and_false(plant: Plant) -> None:
     lines = summary_lines(outcome(plant, alerts, plant.n - 1))
     assert lines[0] == f"Summary: {len(plant.faults)} planted, 1 found, {len(missed) + 1} missed, 1 false"
     assert sum(line.startswith("  missed ") for line in lines) == len(missed) + 1
+    assert sum("noticed only when it was over" in line for line in lines) == 1
 
 
 def test_a_summary_so_far_leaves_out_what_had_not_struck(plant: Plant) -> None:
