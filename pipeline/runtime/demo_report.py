@@ -56,7 +56,6 @@ class DemoOutcome:
 
 def expectation(plant: Plant, fault: Fault) -> Expected:
     """Turn a fault into what the judge needs: event times by the readings of each stream."""
-
     streams = (fault.stream, *fault.affected)
     excused = tuple((stream, plant.time_s(plant.step_after(stream, fault.end, EFFECTS_GRACE))) for stream in streams)
     found_until = max(fault.end - 1, plant.step_after(fault.stream, fault.start, SHORTEST))
