@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test bench lock clean broker
+.PHONY: help setup demo check test picture bench lock clean broker
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ check: $(READY) ## format, lint, types, and the rules of the house
 test: $(READY) broker ## all tests, those against a real mosquitto included
 	@echo "== tests"
 	@$(RUN) -m pytest -q -rs $(ARGS)
+
+picture: $(READY) ## draw the README's picture anew
+	@$(VENV)/bin/foretell simulate --output $(VENV)/plant.csv >/dev/null
+	@$(VENV)/bin/foretell replay $(VENV)/plant.csv --stream plant/cold-store/air_temperature --plot docs/episode.png >/dev/null
+	@echo "docs/episode.png"
 
 bench: $(READY) ## readings per second of the engine beside a bare LSTM step
 	@$(VENV)/bin/foretell bench $(ARGS)

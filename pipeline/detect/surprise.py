@@ -115,19 +115,19 @@ class Surprise(SlotArrays):
         n_kept = np.minimum(self.n_blocks[slots], self.history.shape[2]).astype(np.int64)
         self.next_fit[slots] = self.n_blocks[slots] + np.maximum(1, n_kept // _REFITS_PER_DOUBLING)
         n_tail = np.maximum(_MIN_TAIL, np.ceil(_TAIL * n_kept).astype(np.int64))
-        ring = np.arange(self.history.shape[2])
-        kept = np.where(ring < n_kept[:, None, None], self.history[slots], np.inf)
+        kept = np.where(np.arange(self.history.shape[2]) < n_kept[:, None, None], self.history[slots], np.inf)
         kept.sort(axis=2)  # (D, 2YV, M), empty places last
         median = np.take_along_axis(kept, (n_kept // 2)[:, None, None], axis=2)
-        threshold = np.take_along_axis(kept, (n_kept - n_tail)[:, None, None], axis=2)
-        in_tail = (ring >= (n_kept - n_tail)[:, None, None]) & (ring < n_kept[:, None, None])
-        beyond = np.where(in_tail, kept - threshold, 0)
-        middle = np.take_along_axis(kept, (n_kept - n_tail // 2)[:, None, None], axis=2) - threshold
+        rank = np.arange(n_tail.max())
+        at = np.minimum((n_kept - n_tail)[:, None] + rank, (n_kept - 1)[:, None])
+        tail = np.take_along_axis(kept, at[:, None, :], axis=2)  # ascending, its last repeated
+        beyond = tail - tail[..., :1]
+        middle = np.take_along_axis(beyond, (n_tail // 2)[:, None, None], axis=2)
         bounded = np.minimum(beyond, _BOUND_OF_MEDIAN * middle)  # Winsor: a few glitches do not widen the tail
-        excess = bounded.sum(axis=2) / n_tail[:, None]
+        excess = np.where((rank < n_tail[:, None])[:, None, :], bounded, 0).sum(axis=2) / n_tail[:, None]
         excess *= 1 + _CAUTION / np.sqrt(n_tail)[:, None]  # a mean of few is uncertain
         self.median[slots] = median[..., 0]
-        self.threshold[slots] = threshold[..., 0]
+        self.threshold[slots] = tail[..., 0]
         self.excess[slots] = np.maximum(excess, _MIN_EXCESS)
 
 

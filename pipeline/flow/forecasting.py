@@ -127,5 +127,6 @@ def accept_change(model: Model, state: State, slots: I64) -> None:
     length = min(_N_NEW_NORMAL, model.settings.streams.window_len)
     state.scaling.rebase(slots, state.windows.last(slots, length).value)
     state.windows.is_taught[slots] = True
+    state.pending.location[slots] = np.nan  # foretold in the old normal, absurd by the new one's spread
     set_scale(state, slots)
     rebuild(model, state, slots, n_newest=1)

@@ -67,7 +67,8 @@ def _fine_tune_chunk(model: Model, state: State, groups: I64, n_steps: int) -> B
     """Fine-tune networks of like age together."""
     live = state.table.live
     streams = live[np.isin(state.ledger.group[live], groups)]
-    set_scale(state, streams)  # train in the scale that will be in force
+    scaled = streams[state.pending.spread_of_scale[streams] > 0]  # a fleet has streams too young for a scale
+    set_scale(state, scaled)  # train in the scale that will be in force
     minibatches = _draw(model, state, groups, streams, n_steps)
     accepted = fine_tune(model.bank, groups, minibatches, model.settings.training.learning_rate)
     state.ledger.n_trained[streams] = state.windows.n[streams]
