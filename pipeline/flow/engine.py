@@ -83,6 +83,7 @@ class _Arrival:
     ix: Slots
     slots: I64
     time: F64
+    reading: F64  # as it came; base + value may differ in the last bit, and then a resting counter seems to fall
     base: F64  # what the worked-on value counts from: 0, or a counter's last reading
     value: F64  # worked on: the reading, or a counter's increment
     n: I64  # readings before this one
@@ -132,7 +133,7 @@ def _arrive(model: Model, state: State, batch: Batch, rows: I64) -> _Arrival:
         start_anew(state, mistaken)
     share = np.where(is_gap, state.cadence.step_s[ix] / interval, 1.0)
     base, worked = state.counters.split(ix, value, share)
-    return _Arrival(rows, ix, slots, time, base, worked, n, interval, is_gap)
+    return _Arrival(rows, ix, slots, time, value, base, worked, n, interval, is_gap)
 
 
 def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict]:
@@ -147,7 +148,7 @@ def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict
     score, view = state.surprise.score(ix, found)
     score[_is_warming_up(model, state, arrival.ix, arrival.n)] = np.nan
     base = arrival.base
-    seen = Seen(arrival.time, base + arrival.value, base + foretold[:, NEXT], base + lower, base + upper, view)
+    seen = Seen(arrival.time, arrival.reading, base + foretold[:, NEXT], base + lower, base + upper, view)
     change = state.episodes.step(ix, slots, score, seen, settings)
     health = arrival.is_gap * np.uint16(Health.GAP) | change.is_drift * np.uint16(Health.DRIFT)
     return found, _Verdict(seen, score, change.event, change.is_drift, health.astype(np.uint16))
