@@ -1,0 +1,66 @@
+"""Windows: rings that behave like the last readings of a list, for every stream apart."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.streams.windows import Windows, recent_values
+
+N_STREAMS, WIDTH = 3, 4
+
+
+def push(windows: Windows, slot: int, time: float, value: float) -> None:
+    windows.push(slice(slot, slot + 1), np.array([slot]), np.array([time]), np.array([value]))
+
+
+@given(st.lists(st.tuples(st.integers(0, N_STREAMS - 1), st.floats(-9, 9)), max_size=30), st.integers(1, WIDTH))
+def test_the_last_readings_are_those_of_a_list(pushes: list[tuple[int, float]], length: int) -> None:
+    windows = Windows.empty(N_STREAMS, window=WIDTH)
+    model: list[list[tuple[float, float]]] = [[] for _ in range(N_STREAMS)]
+    for time, (slot, value) in enumerate(pushes):
+        push(windows, slot, time, value)
+        model[slot].append((time, value))
+    slots = np.array([2, 0, 1])
+    stretch = windows.last(slots, length)
+    recent = recent_values(windows, slots, length)
+    for row, slot in enumerate(slots):
+        newest = model[slot][-length:]
+        n_missing = length - len(newest)
+        valid = stretch.is_valid[row]
+        assert valid.tolist() == [False] * n_missing + [True] * len(newest)
+        assert list(zip(stretch.time[row][valid], stretch.value[row][valid], strict=True)) == newest
+        assert recent[row].tolist() == [0.0] * n_missing + [value for _, value in newest]
+        assert windows.n[slot] == len(model[slot])
+        assert windows.newest[slot] == (model[slot][-1][0] if model[slot] else -np.inf)
+
+
+def test_a_run_of_slots_and_an_index_array_address_the_same_streams() -> None:
+    by_run, by_index = Windows.empty(N_STREAMS, window=WIDTH), Windows.empty(N_STREAMS, window=WIDTH)
+    slots, time, value = np.array([1, 2]), np.array([5.0, 6.0]), np.array([50.0, 60.0])
+    by_run.push(slice(1, 3), slots, time, value)
+    by_index.push(slots, slots, time, value)
+    for name, array in by_run.arrays().items():
+        assert np.array_equal(array, by_index.arrays()[name], equal_nan=name == "time"), name
+    assert by_run.n.tolist() == [0, 1, 1]
+
+
+def test_only_the_newest_reading_is_marked_untaught_and_its_successor_in_the_ring_is_not() -> None:
+    windows = Windows.empty(1, window=3)
+    for i in range(4):
+        push(windows, 0, i, i)
+    windows.mark_untaught(np.array([0]))
+    assert windows.last(np.array([0]), 3).is_taught.tolist() == [[True, True, False]]
+    for i in range(4, 7):
+        push(windows, 0, i, i)
+    assert windows.last(np.array([0]), 3).is_taught.all()
+
+
+@given(st.integers(0, 11))
+def test_rewriting_keeps_the_order_of_last(n: int) -> None:
+    windows = Windows.empty(2, window=WIDTH)
+    for i in range(n):
+        push(windows, 1, i, i)
+    fresh = np.array([[10.0, 11.0, 12.0, 13.0]])
+    windows.rewrite(np.array([1]), fresh)
+    assert windows.last(np.array([1]), WIDTH).value.tolist() == fresh.tolist()
+    assert not windows.value[0].any()
