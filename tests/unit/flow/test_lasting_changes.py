@@ -1,0 +1,99 @@
+"""Lasting changes alert and become the new normal; what never changes never alerts; a stuck sensor is noticed."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pipeline.core.records import F64, EpisodeEvent, Event, Readings, Steps
+from pipeline.core.settings import parse_settings
+from pipeline.runtime.session import Session
+
+CHUNK = 48
+CHANGE_AT = 1000
+LIGHT = "forecast: {hidden: 6}\ntraining: {steps: 2, batch: 4, window: 32}"
+
+
+def run(values: F64, settings: str = LIGHT) -> tuple[Session, list[Steps]]:
+    """Drive a session as replay does with streams s0, s1, ... of values (N, S), one reading a minute."""
+    session = Session(parse_settings(settings, "test"))
+    n, n_streams = values.shape
+    names = [f"s{i}" for i in range(n_streams)]
+    parts = []
+    for start in range(0, n, CHUNK):
+        chunk = values[start : start + CHUNK]
+        stream = np.tile(np.arange(n_streams, dtype=np.int32), len(chunk))
+        time = np.repeat(60.0 * np.arange(start, start + len(chunk)), n_streams)
+        flags = np.zeros(len(time), np.uint8)
+        parts.append(session.process(Readings(names, stream, time, chunk.ravel(), flags), now=np.inf))
+        session.fine_tune()
+    return session, parts
+
+
+def events(parts: list[Steps]) -> list[EpisodeEvent]:
+    return [event for part in parts for event in part.events]
+
+
+def noise(n: int, n_streams: int) -> F64:
+    return 20 + np.random.default_rng(5).normal(size=(n, n_streams))
+
+
+def test_a_level_shift_alerts_once_and_is_then_the_new_normal() -> None:
+    values = noise(2200, 6)
+    values[CHANGE_AT:] += 8
+    session, parts = run(values)
+    found = events(parts)
+    opened = {event.stream: event for event in found if event.event == Event.OPEN}
+    closed = {event.stream: event for event in found if event.event == Event.CLOSE}
+    assert Counter((e.stream, e.event) for e in found) == Counter((f"s{i}", e) for i in range(6) for e in (1, 2))
+    for stream, event in opened.items():
+        assert CHANGE_AT * 60 <= event.opened_s <= (CHANGE_AT + 8) * 60
+        assert closed[stream].episode == event.episode
+        assert closed[stream].reason == "drift"
+        assert closed[stream].at_s == event.opened_s + session.settings.detection.n_quarantine * 60
+    view = session.view()
+    assert not view.is_open.any()
+    assert view.forecast == pytest.approx(28, abs=3)
+    assert session.state.scaling.spread(np.arange(6)) == pytest.approx(1, rel=0.3)
+
+
+def test_after_a_second_shift_it_alerts_again() -> None:
+    values = noise(2200, 3)
+    values[CHANGE_AT:] += 8
+    values[CHANGE_AT + 900 :] -= 8
+    found = [event for event in events(run(values)[1]) if event.event == Event.OPEN]
+    assert Counter(event.stream for event in found) == {"s0": 2, "s1": 2, "s2": 2}
+
+
+def test_a_stuck_sensor_opens_an_episode_within_the_long_horizon_and_a_bit() -> None:
+    values = noise(CHANGE_AT + 100, 6)
+    values[CHANGE_AT:] = values[CHANGE_AT - 1]
+    found = events(run(values)[1])
+    assert Counter(event.stream for event in found) == Counter(f"s{i}" for i in range(6))
+    for event in found:
+        assert CHANGE_AT < event.opened_s / 60 <= CHANGE_AT + 32
+        assert "activity" in event.view
+
+
+def test_what_was_foretold_before_a_drift_is_not_held_against_the_new_normal() -> None:
+    """A stuck sensor has no spread after the drift: an old forecast would be absurdly far off by it."""
+    values = noise(CHANGE_AT + 330, 6)
+    values[CHANGE_AT:] = values[CHANGE_AT - 1]
+    found = events(run(values)[1])
+    closed = {event.stream: event.at_s for event in found if event.reason == "drift"}
+    assert len(closed) == 6
+    peaks = [event.peak_score for event in found if event.at_s > closed[event.stream]]
+    assert max(peaks, default=0.0) < 29
+
+
+@pytest.mark.parametrize("level", [0.0, 5.0, -273.15, 1e9])
+def test_a_constant_stream_never_alerts(level: float) -> None:
+    _, parts = run(np.full((900, 1), level))
+    assert not events(parts)
+    score = np.concatenate([part.score for part in parts])
+    assert (score[500:] < 1).all()
+
+
+def test_white_noise_seldom_alerts() -> None:
+    """Level 3.5 promises one alarm in 3,162 blocks of ten; 6 streams of 150 scored blocks are not to have any."""
+    assert not events(run(noise(1900, 6))[1])
