@@ -119,6 +119,16 @@ def test_one_glitch_does_not_mask_a_later_fault(at: int) -> None:
     assert (found > 3.0).all()
 
 
+def test_the_history_takes_in_no_more_of_a_glitch_than_a_score_of_five() -> None:
+    surprise = empty()
+    learn(surprise, noise(500))
+    five = surprise.threshold[0] + surprise.excess[0] * np.log(10) * (5 - np.log10(5))  # one in five is in the tail
+    learn(surprise, np.full((BLOCK, 1, N_VIEWS), 1e30))
+    newest = surprise.history[0, :, 50]
+    assert newest[: N_TAILS // 2] == pytest.approx(five[: N_TAILS // 2], rel=1e-5)
+    assert surprise.history.max() < 20
+
+
 def test_only_the_newest_blocks_are_remembered() -> None:
     forgetful, calm = empty(), empty()
     learn(forgetful, 100 * noise(500))
