@@ -1,0 +1,152 @@
+"""Forecasts under way: each comes due exactly its horizon after it was made, in the sensor's unit."""
+
+import numpy as np
+import pytest
+
+from pipeline.core.records import F32, F64
+from pipeline.forecast.features import squash
+from pipeline.forecast.pending import Pending, student_t_quantile
+from pipeline.forecast.targets import ACTIVITY, LONG, N_TARGETS, NEXT, SHORT, Horizons
+
+HORIZONS = Horizons(short=8, long=32)
+LEVELS = [NEXT, SHORT, LONG]
+SLOTS = np.array([1, 3])
+N_SETTLING = 16
+
+
+def made_pending(middle: float = 0.0, spread: float = 1e6) -> Pending:
+    """Return five streams; in so wide a scale squashing is the identity to a billionth."""
+    pending = Pending.empty(5, hidden=2, pending=sum(HORIZONS.lengths))
+    pending.location_of_scale[:] = middle
+    pending.spread_of_scale[:] = spread
+    return pending
+
+
+def outputs(location: F64, log_spread: float = -1.0) -> F32:
+    """Return a network's outputs for scaled locations of shape (A, C)."""
+    out = np.full((len(location), 2 * N_TARGETS), log_spread, np.float32)
+    out[:, 0::2] = location
+    return out
+
+
+def foretell(pending: Pending, out: F32, quantile: float = 2.0) -> None:
+    """Keep forecasts as the engine does after each reading."""
+    pending.foretell(SLOTS, pending.n_since[SLOTS], out, HORIZONS, quantile)
+    pending.n_since[SLOTS] += 1
+
+
+def numbered(number: int, spread: float = 1e6) -> F32:
+    """Return outputs that foretell, in the sensor's unit, ``number`` of stream 1 and 1000 + number of stream 3."""
+    return outputs(np.arcsinh(np.array([[number], [1000 + number]]) / spread).repeat(N_TARGETS, axis=1))
+
+
+def test_a_forecast_comes_due_exactly_its_horizon_after_it_was_made() -> None:
+    pending = made_pending()
+    for reading in range(150):
+        location, _ = pending.due(SLOTS, SLOTS, HORIZONS)
+        for target in LEVELS:
+            made_at = reading - HORIZONS.lengths[target]
+            expected = [made_at, 1000 + made_at] if made_at >= 0 else [np.nan, np.nan]
+            assert location[:, target] == pytest.approx(expected, abs=1e-3, nan_ok=True), (reading, target)
+        foretell(pending, numbered(reading))
+
+
+def test_the_activity_forecast_comes_due_after_the_long_horizon() -> None:
+    pending = made_pending(spread=5.0)
+    for reading in range(80):
+        location, _ = pending.due(SLOTS, SLOTS, HORIZONS)
+        if reading >= HORIZONS.long:
+            assert location[:, ACTIVITY] == pytest.approx([(reading - HORIZONS.long) / 10 + np.log(5)] * 2, abs=1e-5)
+        foretell(pending, outputs(np.full((2, N_TARGETS), reading / 10)))
+
+
+def test_forecasts_made_too_soon_after_a_start_are_not_held_against_reality() -> None:
+    pending = made_pending()
+    for reading in range(60):
+        _, scale = pending.due(SLOTS, SLOTS, HORIZONS)
+        for target, horizon in enumerate(HORIZONS.lengths):
+            assert np.isfinite(scale[:, target]).all() == (reading >= horizon + N_SETTLING), (reading, target)
+        foretell(pending, numbered(reading))
+
+
+def test_a_gap_drops_forecasts_and_hidden_state_of_its_stream_only() -> None:
+    pending = made_pending()
+    for reading in range(60):
+        foretell(pending, numbered(reading))
+    pending.h[:] = pending.c[:] = 1
+    pending.forget(np.array([1]))
+    location, scale = pending.due(SLOTS, SLOTS, HORIZONS)
+    assert np.isnan(location[0]).all()
+    assert np.isnan(scale[0]).all()
+    assert location[1, LEVELS] == pytest.approx([1059, 1052, 1028], abs=1e-3)
+    assert np.isnan([pending.lower[1], pending.upper[1]]).all()
+    assert pending.h[:, 0].tolist() == pending.c[:, 0].tolist() == [1, 0, 1, 1, 1]
+    assert pending.spread_of_scale[1] == 1e6
+
+
+def test_after_a_gap_no_forecast_from_before_it_comes_due() -> None:
+    pending = made_pending()
+    for reading in range(37):
+        foretell(pending, numbered(reading))
+    pending.forget(SLOTS)
+    for reading in range(100, 180):
+        location, _ = pending.due(SLOTS, SLOTS, HORIZONS)
+        known = location[0, LEVELS][np.isfinite(location[0, LEVELS])]
+        assert (known >= 99.9).all()
+        foretell(pending, numbered(reading))
+
+
+def test_a_stream_without_a_scale_has_no_forecasts() -> None:
+    pending = made_pending(spread=0.0)
+    foretell(pending, outputs(np.ones((2, N_TARGETS))))
+    location, _ = pending.due(SLOTS, SLOTS, HORIZONS)
+    assert np.isnan(location[:, NEXT]).all()
+    assert np.isnan(pending.lower[SLOTS]).all()
+
+
+def test_forecasts_are_kept_in_the_sensors_unit_over_a_change_of_scale() -> None:
+    pending = made_pending(middle=20.0, spread=2.0)
+    foretell(pending, outputs(squash(np.full((2, N_TARGETS), 23.0), np.array(20.0), np.array(2.0))))
+    pending.location_of_scale[:] = -5
+    pending.spread_of_scale[:] = 100
+    location, _ = pending.due(SLOTS, SLOTS, HORIZONS)
+    assert location[:, NEXT] == pytest.approx([23, 23], abs=1e-5)
+
+
+def test_the_scale_of_a_forecast_is_that_of_the_squashed_one_times_the_slope() -> None:
+    pending = made_pending(middle=20.0, spread=2.0)
+    for _ in range(64):
+        foretell(pending, outputs(np.full((2, N_TARGETS), 1.5), log_spread=-2.0))
+    _, scale = pending.due(SLOTS, SLOTS, HORIZONS)
+    slope = 2 * np.cosh(1.5)  # d(20 + 2 sinh z) / dz
+    assert scale[:, LEVELS] == pytest.approx(np.full((2, 3), np.exp(-2) * slope), rel=1e-6)
+    assert scale[:, ACTIVITY] == pytest.approx([np.exp(-2)] * 2, rel=1e-6)  # log units: the spread only shifts it
+
+
+def test_the_interval_brackets_the_next_forecast_at_so_many_scales() -> None:
+    pending = made_pending(middle=20.0, spread=2.0)
+    foretell(pending, outputs(np.full((2, N_TARGETS), 0.5), log_spread=-2.0), quantile=3.0)
+    half = 3 * np.exp(-2)
+    assert pending.lower[SLOTS] == pytest.approx([20 + 2 * np.sinh(0.5 - half)] * 2, rel=1e-6)
+    assert pending.upper[SLOTS] == pytest.approx([20 + 2 * np.sinh(0.5 + half)] * 2, rel=1e-6)
+
+
+def test_a_network_gone_wild_still_foretells_finite_numbers() -> None:
+    pending = made_pending(spread=1.0)
+    for _ in range(64):
+        foretell(pending, outputs(np.array([[1e30] * N_TARGETS, [-1e30] * N_TARGETS]), log_spread=1e30))
+    location, scale = pending.due(SLOTS, SLOTS, HORIZONS)
+    assert np.isfinite(location).all()
+    assert np.isfinite(scale).all()
+    assert np.isfinite([pending.lower[SLOTS], pending.upper[SLOTS]]).all()
+
+
+@pytest.mark.parametrize(
+    ("probability", "quantile"),
+    [(0.5, 0.0), (0.9, 1.533), (0.95, 2.132), (0.975, 2.776), (0.99, 3.747), (0.995, 4.604)],
+)
+def test_the_quantiles_are_those_of_the_printed_table_for_4_degrees_of_freedom(
+    probability: float, quantile: float
+) -> None:
+    assert student_t_quantile(probability) == pytest.approx(quantile, abs=5e-4)
+    assert student_t_quantile(1 - probability) == pytest.approx(-quantile, abs=5e-4)
