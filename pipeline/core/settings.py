@@ -32,7 +32,7 @@ class StreamSettings(Section):
     gap_cadences: float = Field(
         20.0, ge=2, title="A silence longer than this many usual intervals resets the hidden state."
     )
-    max_abs_value: float = Field(1e15, gt=0, title="Readings beyond plus or minus this are rejected.")
+    max_abs_value: float = Field(1e15, gt=0, le=1e15, title="Readings beyond plus or minus this are rejected.")
 
 
 class ForecastSettings(Section):
@@ -68,7 +68,7 @@ class TrainingSettings(Section):
 class DetectionSettings(Section):
     """Scores and episodes. Counts are readings of the stream."""
 
-    alert_level: float = Field(3.5, gt=0, le=30, title="Score that opens an episode: -log10 of a tail probability.")
+    alert_level: float = Field(4.0, gt=0, le=30, title="Score that opens an episode: -log10 of a tail probability.")
     close_level: float = Field(2.0, ge=0, le=30, title="Score under which an episode may close.")
     n_warmup: int = Field(400, ge=100, title="Readings of a stream before its first score.")
     n_quiet: int = Field(32, ge=1, title="Readings under close_level that close an episode.")

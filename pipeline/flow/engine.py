@@ -47,6 +47,7 @@ _HEALTH_OF_OUTCOME = np.array(
 )
 #: Refusals that say something of the sensor; duplicates and retained messages are the network's doing.
 _TELLING_OUTCOMES = (Outcome.LATE, Outcome.FUTURE, Outcome.NOT_FINITE, Outcome.OUT_OF_RANGE)
+_N_DISCOUNT = (32, 64)  # readings after which glitches among the first ones can be told
 _N_FIRST_SCALE = 8  # readings after which a stream first gets a scale, and with it forecasts
 
 
@@ -182,6 +183,10 @@ def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, fou
     n = arrival.n + 1
     is_young = (n >= _N_FIRST_SCALE) & (n & (n - 1) == 0)  # powers of two: the scale of a young stream moves
     if is_young.any():
+        for n_read in _N_DISCOUNT:
+            at = slots[n == n_read]
+            if len(at):
+                state.scaling.discount_glitches(at, state.windows.last(at, n_read).value)
         set_scale(state, slots[is_young])
         rebuild(model, state, slots[is_young], n_newest=1)
 

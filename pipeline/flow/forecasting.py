@@ -123,10 +123,11 @@ def start_anew(state: State, slots: I64) -> None:
 
 
 def accept_change(model: Model, state: State, slots: I64) -> None:
-    """Take a change that outlasted its quarantine as the new normal: rescale, and let it teach."""
+    """Take a change that outlasted its quarantine as the new normal: rescale, let it teach, calibrate anew."""
     length = min(_N_NEW_NORMAL, model.settings.streams.window_len)
     state.scaling.rebase(slots, state.windows.last(slots, length).value)
     state.windows.is_taught[slots] = True
+    state.surprise.reset(slots)
     state.pending.location[slots] = np.nan  # foretold in the old normal, absurd by the new one's spread
     set_scale(state, slots)
     rebuild(model, state, slots, n_newest=1)

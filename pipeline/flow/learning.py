@@ -10,7 +10,7 @@ from pipeline.core.records import F32, F64, I64, Bool
 from pipeline.core.seeds import uniforms
 from pipeline.flow.forecasting import inputs, rebuild, set_scale
 from pipeline.flow.state import Model, State
-from pipeline.forecast.features import squash
+from pipeline.forecast.features import Z_BOUND, squash
 from pipeline.forecast.targets import ACTIVITY, N_TARGETS, log_activity
 from pipeline.forecast.training import Windows, fine_tune
 
@@ -129,8 +129,10 @@ def _targets(model: Model, state: State, slots: I64, value: F64, may_teach: Bool
     """Return what the networks should have foretold at each reading of each window, scaled."""
     length = model.settings.training.window
     middle, spread = state.pending.location_of_scale[slots, None], state.pending.spread_of_scale[slots, None]
-    sums = _cumulative(np.where(may_teach, value, middle) - middle)
-    changes = _cumulative(np.abs(np.diff(np.where(may_teach, value, middle), axis=1)))
+    reach = spread * np.sinh(Z_BOUND)  # beyond it squashed values are alike; sums of glitches would lose the rest
+    deviation = np.where(may_teach, np.clip(value - middle, -reach, reach), 0.0)
+    sums = _cumulative(deviation)
+    changes = _cumulative(np.abs(np.diff(deviation, axis=1)))
     missing = _cumulative(~may_teach)
     at = np.arange(1, length + 1)  # place of each reading of the window in ``value``
     y = np.empty((len(slots), length, N_TARGETS), np.float32)

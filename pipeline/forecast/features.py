@@ -12,18 +12,18 @@ N_FEATURES = 7
 _DAY_S = 86400.0
 _WEEK_S = 7 * _DAY_S
 _MONDAY_S = 4 * _DAY_S  # 1970-01-01 was a Thursday
-_Z_BOUND = 12.0
+Z_BOUND = 12.0
 
 
 def squash(value: F64, location: F64, spread: F64) -> F64:
     """Return ``asinh((value - location) / spread)``: linear near the middle, logarithmic far out."""
     z = np.arcsinh((value - location) / spread)
-    return np.clip(z, -_Z_BOUND, _Z_BOUND)
+    return np.clip(z, -Z_BOUND, Z_BOUND)
 
 
 def unsquash(z: F64, location: F64, spread: F64) -> F64:
     """Return the value, in the sensor's unit, that ``squash`` maps to ``z``."""
-    return location + spread * np.sinh(np.clip(z, -_Z_BOUND, _Z_BOUND))
+    return location + spread * np.sinh(np.clip(z, -Z_BOUND, Z_BOUND))
 
 
 def features(z: F64, change: F64, time: F64, interval_ratio: F64) -> F32:

@@ -10,12 +10,11 @@ import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, F64, I32, I64, Slots
-from pipeline.forecast.features import unsquash
+from pipeline.forecast.features import Z_BOUND, unsquash
 from pipeline.forecast.targets import ACTIVITY, LONG, N_TARGETS, NEXT, SHORT, Horizons
 from pipeline.forecast.training import MAX_LOG_SPREAD, MIN_LOG_SPREAD
 
 N_SETTLING = 16  # readings after a start or gap before a forecast is held against reality
-_Z_BOUND = 12.0
 _MOST_HALF_WIDTH = 3.0  # squashed units: an interval reaches ten spreads past the middle, not millions
 
 
@@ -81,7 +80,7 @@ class Pending(SlotArrays):
         """
         middle, spread = self.location_of_scale[slots], self.spread_of_scale[slots]
         middle = np.where(spread > 0, middle, np.nan)  # no scale yet, no forecast
-        mu = np.clip(out[:, 0::2].astype(np.float64), -_Z_BOUND, _Z_BOUND)
+        mu = np.clip(out[:, 0::2].astype(np.float64), -Z_BOUND, Z_BOUND)
         s = np.exp(np.clip(out[:, 1::2].astype(np.float64), MIN_LOG_SPREAD, MAX_LOG_SPREAD))
         location = np.empty((len(slots), N_TARGETS))
         scale = np.empty((len(slots), N_TARGETS))

@@ -49,6 +49,24 @@ class Scaling(SlotArrays):
         self.mean[slots] = values.mean(axis=1)
         self.var[slots] = values.var(axis=1)
 
+    def discount_glitches(self, slots: I64, values: F64) -> None:
+        """Estimate young streams anew without their extremes, once there are enough readings to tell.
+
+        Readings further outside the middle four fifths than these are wide are moved to that bound
+        (Winsor), since the first readings are taken in unclipped. Streams whose middle is one single
+        value keep their estimate.
+
+        Args:
+            slots: Streams, shape (D,).
+            values: All their readings so far, sensor's unit, shape (D, L).
+        """
+        low = np.quantile(values, 0.1, axis=1, method="higher", keepdims=True)
+        high = np.quantile(values, 0.9, axis=1, method="lower", keepdims=True)
+        width = high - low
+        is_wide = width[:, 0] > 0
+        bounded = np.clip(values, low - width, high + width)[is_wide]
+        self.rebase(slots[is_wide], bounded)
+
     def spread(self, slots: Slots) -> F64:
         """Return the spread, floored at a millionth of the level, never 0, shape (A,)."""
         floor = _FLOOR * (np.abs(self.mean[slots]) + _FLOOR)

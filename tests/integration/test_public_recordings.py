@@ -25,10 +25,11 @@ def scores(nab: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, lis
     files = sorted((nab / "data" / "realKnownCause").glob("*.csv"))
     assert len(files) == N_FILES
     out = tmp_path_factory.mktemp("scores") / "scores.csv"
-    command = [sys.executable, "-c", "from pipeline.cli.main import main; main()", "replay", *files, "--scores", out]
+    program = [sys.executable, "-c", "from pipeline.cli.main import main; main()"]
+    command = [*program, "replay", *map(str, files), "--scores", str(out)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    rows = defaultdict(list)
+    rows: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
     with out.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             rows[row["stream"]].append(row)

@@ -62,3 +62,24 @@ def test_rebasing_starts_from_recent_readings_of_the_named_streams_only() -> Non
     scaling.rebase(np.array([2, 0]), np.array([[1.0, 3.0], [10.0, 30.0]]))
     assert scaling.mean.tolist() == [20.0, 0.0, 2.0]
     assert scaling.var.tolist() == [100.0, 0.0, 1.0]
+
+
+def test_a_glitch_among_the_first_readings_is_discounted_at_the_32nd() -> None:
+    values = np.random.default_rng(3).normal(20.0, 2.0, 32)
+    values[5] = 1e12
+    scaling = Scaling.empty(1)
+    for n, value in enumerate(values):
+        scaling.learn(np.array([0]), np.array([value]), np.array([n]), np.ones(1))
+    assert scaling.spread(np.array([0]))[0] > 1e10
+    scaling.discount_glitches(np.array([0]), values[None])
+    assert scaling.mean[0] == pytest.approx(20.0, abs=1.5)
+    assert 1.0 < scaling.spread(np.array([0]))[0] < 4.0
+
+
+def test_a_stream_that_mostly_shows_one_value_keeps_its_estimate() -> None:
+    scaling = Scaling.empty(1)
+    scaling.mean[0], scaling.var[0] = 3.0, 7.0
+    values = np.zeros((1, 32))
+    values[0, 4] = 50.0
+    scaling.discount_glitches(np.array([0]), values)
+    assert (scaling.mean[0], scaling.var[0]) == (3.0, 7.0)
