@@ -7,6 +7,7 @@ never seen before still get a probability. Histories are rings, hence bounded; w
 clipped, so one glitch cannot mask later faults.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +18,9 @@ from pipeline.core.records import F32, F64, I32, I64, Bool, Slots
 BLOCK = 10
 _TAIL = 0.2  # share of the history that the tail is fitted to
 _MIN_TAIL = 10
-_TAIL_SCORE = -np.log10(_TAIL)
-_MEDIAN_SCORE = -np.log10(0.5)
+_LN_10 = math.log(10)
+_TAIL_SCORE = -math.log10(_TAIL)
+_MEDIAN_SCORE = -math.log10(0.5)
 _MIN_BLOCKS = 2 * _MIN_TAIL
 _CLIP_SCORE = 5.0  # a history learns nothing beyond what it already calls this rare
 _MIN_EXCESS = 0.05  # standardised residuals; keeps quantised and constant streams from infinite surprise
@@ -62,13 +64,13 @@ class Surprise(SlotArrays):
             residuals: Residuals per yardstick and view, NaN where a view has none, shape (A, Y, V).
 
         Returns:
-            Score per stream, shape (A,): -log10 of the probability that a block of ten readings holds
-            something as rare, on all yardsticks, in any tail of any view; NaN while the history is short. And the view
-            that is rarest, shape (A,).
+            Score per stream, shape (A,): -log10 of how often a block of ten readings holds something as
+            rare, the yardsticks voting, corrected for the number of tails and views looked at; NaN while
+            the history is short. And the view that is rarest, shape (A,).
         """
         tails = _both_tails(residuals)  # (A, 2YV)
         threshold, median = self.threshold[ix], self.median[ix]
-        beyond = _TAIL_SCORE + (tails - threshold) / (self.excess[ix] * np.log(10))
+        beyond = _TAIL_SCORE + (tails - threshold) / (self.excess[ix] * _LN_10)
         within = _MEDIAN_SCORE + (_TAIL_SCORE - _MEDIAN_SCORE) * (tails - median) / (threshold - median + 1e-9)
         each = np.where(tails > threshold, beyond, np.minimum(within, _TAIL_SCORE))
         n_views = residuals.shape[2]
@@ -77,9 +79,9 @@ class Surprise(SlotArrays):
         agreed = vote.reshape(len(each), -1)  # (A, 2V)
         view = agreed.argmax(axis=1)
         rarest = agreed[np.arange(len(agreed)), view]
-        score = np.clip(rarest - np.log10(agreed.shape[1]), 0.0, MAX_SCORE)  # Bonferroni over tails
+        score = np.clip(rarest - math.log10(agreed.shape[1]), 0.0, MAX_SCORE)  # Bonferroni over tails
         is_ready = (self.n_blocks[ix] >= _MIN_BLOCKS) & np.isfinite(rarest)
-        return np.where(is_ready, score, np.nan), view % n_views
+        return np.where(is_ready, score, np.nan).astype(np.float64), view % n_views
 
     def learn(self, ix: Slots, slots: I64, residuals: F64, teaches: Bool) -> None:
         """Take in residuals; completed blocks enter the history, and tails are fitted when due.
@@ -91,22 +93,23 @@ class Surprise(SlotArrays):
             teaches: The reading may teach, shape (A,).
         """
         is_counted = teaches & np.isfinite(residuals).all(axis=(1, 2))
-        tails = np.where(is_counted[:, None], self._clipped(ix, _both_tails(residuals)), -np.inf)
+        tails = np.where(is_counted[:, None], _both_tails(residuals), -np.inf)
         self.block[ix] = np.maximum(self.block[ix], tails)
         self.n_in_block[ix] += is_counted
         done = slots[self.n_in_block[ix] >= BLOCK]
         if len(done):
-            self.history[done, :, self.n_blocks[done] % self.history.shape[2]] = self.block[done]
+            self.history[done, :, self.n_blocks[done] % self.history.shape[2]] = self._clipped(done)
             self.block[done] = -np.inf
             self.n_in_block[done] = 0
             self.n_blocks[done] += 1
             self._fit(done[self.n_blocks[done] >= self.next_fit[done]])
 
-    def _clipped(self, ix: Slots, tails: F64) -> F64:
-        """Bound what one reading can teach, once there is a fitted tail to bound it by."""
-        bound = self.threshold[ix] + self.excess[ix] * np.log(10) * (_CLIP_SCORE - _TAIL_SCORE)
-        is_fitted = self.n_blocks[ix] >= _MIN_BLOCKS
-        return np.where(is_fitted[:, None], np.minimum(tails, bound), tails)
+    def _clipped(self, slots: I64) -> F32:
+        """Return completed blocks, bounded in what they can teach once there is a fitted tail to bound them by."""
+        block = self.block[slots]
+        bound = self.threshold[slots] + self.excess[slots] * _LN_10 * (_CLIP_SCORE - _TAIL_SCORE)
+        is_fitted = self.n_blocks[slots] >= _MIN_BLOCKS
+        return np.where(is_fitted[:, None], np.minimum(block, bound), block)
 
     def _fit(self, slots: I64) -> None:
         """Fit threshold and mean excess to the histories of the streams."""
@@ -131,8 +134,9 @@ class Surprise(SlotArrays):
         self.excess[slots] = np.maximum(excess, _MIN_EXCESS)
 
 
-def _both_tails(residuals: F64) -> F64:
+def _both_tails(residuals: F64) -> F32:
     """Return residuals and their negatives side by side, NaN as -inf: never surprising, shape (A, 2YV)."""
-    flat = residuals.reshape(len(residuals), -1)
+    flat = residuals.reshape(len(residuals), -1).astype(np.float32)
     tails = np.concatenate((flat, -flat), axis=1)
-    return np.where(np.isnan(tails), -np.inf, tails)
+    tails[np.isnan(tails)] = -np.inf
+    return tails

@@ -31,12 +31,12 @@ from pipeline.core.records import (
     episode_id,
 )
 from pipeline.detect.episodes import Seen
-from pipeline.detect.residuals import residuals
+from pipeline.detect.residuals import level_name, residuals, with_level
 from pipeline.detect.surprise import BLOCK
 from pipeline.flow.forecasting import accept_change, advance, rebuild, set_scale, start_anew
 from pipeline.flow.state import Model, State
 from pipeline.forecast.pending import N_SETTLING
-from pipeline.forecast.targets import ACTIVITY, NEXT, realised
+from pipeline.forecast.targets import ACTIVITY, LONG, NEXT, realised
 from pipeline.streams.counters import to_increments, to_readings
 from pipeline.streams.gate import gate
 from pipeline.streams.windows import recent_values
@@ -145,7 +145,9 @@ def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict
     state.windows.push(ix, slots, arrival.time, arrival.value)
     recent = recent_values(state.windows, slots, model.horizons.long + 1)
     came = realised(recent, state.pending.spread_of_scale[ix], model.horizons)
-    found = residuals(came, foretold, scale, state.scaling.spread(ix), ACTIVITY)
+    spread = state.scaling.spread(ix)
+    found = residuals(came, foretold, scale, spread, ACTIVITY)
+    found = with_level(found, came[:, LONG], state.scaling.mean[ix], spread)
     score, view = state.surprise.score(ix, found)
     score[_is_warming_up(model, state, arrival.ix, arrival.n)] = np.nan
     base = arrival.base
@@ -232,6 +234,6 @@ def _evidence(model: Model, state: State, slot: int, at_s: float, is_drift: bool
         lower=float(episodes.peak_lower[slot]),
         upper=float(episodes.peak_upper[slot]),
         level=model.settings.detection.alert_level,
-        view=model.horizons.names()[episodes.peak_view[slot]],
+        view=(*model.horizons.names(), level_name(model.horizons.long))[episodes.peak_view[slot]],
         reason="" if is_open else "drift" if is_drift else "quiet",
     )

@@ -15,7 +15,7 @@ from pipeline.core.records import F64, I32, I64, U16
 from pipeline.core.seeds import key_of
 from pipeline.core.settings import Settings
 from pipeline.detect.episodes import Episodes
-from pipeline.detect.residuals import N_YARDSTICKS
+from pipeline.detect.residuals import N_LEVEL_VIEWS, N_YARDSTICKS
 from pipeline.detect.surprise import Surprise
 from pipeline.forecast.bank import Bank, empty_bank
 from pipeline.forecast.baselines import Skill
@@ -99,7 +99,7 @@ class State:
             pending=Pending.empty(capacity, hidden=forecast.hidden, pending=n_pending),
             skill=Skill.empty(capacity),
             surprise=Surprise.empty(
-                capacity, tails=2 * N_YARDSTICKS * N_TARGETS, blocks=settings.detection.history_blocks
+                capacity, tails=2 * N_YARDSTICKS * (N_TARGETS + N_LEVEL_VIEWS), blocks=settings.detection.history_blocks
             ),
             episodes=Episodes.empty(capacity),
             ledger=Ledger.empty(capacity),
