@@ -5,32 +5,50 @@ refused; an error names file, line and key. This module opens no file.
 """
 
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from pipeline.core.edge_settings import (
+    AlertSettings,
+    MetricsSettings,
+    MqttSettings,
+    RuntimeSettings,
+    Section,
+    TopicSettings,
+)
 from pipeline.core.errors import UsageError, printable
 from pipeline.core.yaml_lines import Path, read_yaml
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class StreamSettings(Section):
     """What is kept per stream, and which readings are let in."""
 
-    max_streams: int = Field(5000, ge=1, le=1_000_000, title="Streams beyond this are refused and counted.")
-    window_len: int = Field(
-        512, ge=128, le=65536, title="Readings kept per stream, for training and hidden-state rebuilds."
+    max_streams: int = Field(
+        5000,
+        ge=1,
+        le=1_000_000,
+        title="Streams beyond this are refused and counted.",
+        description="About 71 KB of memory each with a network of its own, 31 KB in a fleet.",
     )
-    future_s: float = Field(60.0, ge=0, title="Event times further ahead of the clock than this are rejected, seconds.")
+    window_len: int = Field(
+        512,
+        ge=128,
+        le=65536,
+        title="Readings kept per stream, for training and hidden-state rebuilds.",
+        description="More lets networks train on an older past, at 17 bytes each.",
+    )
+    future_s: float = Field(
+        60.0,
+        ge=0,
+        title="Event times further ahead of the clock than this are rejected, seconds.",
+        description="Raise it only where sensors' clocks run ahead.",
+    )
     gap_cadences: float = Field(
-        20.0, ge=2, title="A silence longer than this many usual intervals resets the hidden state."
+        20.0,
+        ge=2,
+        title="A silence longer than this many usual intervals resets the hidden state.",
+        description="Lower it where a short silence already makes the past useless.",
     )
     max_abs_value: float = Field(1e15, gt=0, le=1e15, title="Readings beyond plus or minus this are rejected.")
 
@@ -38,12 +56,45 @@ class StreamSettings(Section):
 class ForecastSettings(Section):
     """The LSTM bank."""
 
-    sharing: Literal["stream", "fleet"] = Field("stream", title="One network per stream, or one for all.")
-    hidden: int = Field(24, ge=2, le=512, title="Hidden size H of each LSTM.")
-    horizon_short: int = Field(8, ge=2, le=256, title="Readings that the short mean forecast covers.")
-    horizon_long: int = Field(32, ge=2, le=256, title="Readings that the long mean and activity forecasts cover.")
-    interval: float = Field(0.98, gt=0, lt=1, title="Probability of the forecast interval that is shown.")
-    seed: int = Field(1, ge=0, title="Seed of initial weights and of window sampling.")
+    sharing: Literal["stream", "fleet"] = Field(
+        "stream",
+        title="One network per stream, or one for all.",
+        description="One per stream detects best; one for all where memory or CPU is short and streams are alike.",
+    )
+    hidden: int = Field(
+        24,
+        ge=2,
+        le=512,
+        title="Hidden size H of each LSTM.",
+        description="Bigger was no better on public recordings, and costs its square.",
+    )
+    horizon_short: int = Field(
+        8,
+        ge=2,
+        le=256,
+        title="Readings that the short mean forecast covers.",
+        description="What should be noticed within so many readings.",
+    )
+    horizon_long: int = Field(
+        32,
+        ge=2,
+        le=256,
+        title="Readings that the long mean and activity forecasts cover.",
+        description="Slow faults show in it; longer ones later.",
+    )
+    interval: float = Field(
+        0.98,
+        gt=0,
+        lt=1,
+        title="Probability of the forecast interval that is shown.",
+        description="What dashboards draw; it does not change scores or alerts.",
+    )
+    seed: int = Field(
+        1,
+        ge=0,
+        title="Seed of initial weights and of window sampling.",
+        description="Another seed, other networks: to see how much is luck.",
+    )
 
     @model_validator(mode="after")
     def _horizons_ascend(self) -> Self:
@@ -56,25 +107,84 @@ class ForecastSettings(Section):
 class TrainingSettings(Section):
     """Fine-tuning, on windows already seen."""
 
-    enabled: bool = Field(default=True, title="Off: networks keep their initial damped persistence.")
-    every: int = Field(48, ge=8, title="Readings of a stream between two fine-tunes.")
-    steps: int = Field(8, ge=1, le=256, title="Minibatches per fine-tune; twice as many while a stream is young.")
-    batch: int = Field(16, ge=1, le=256, title="Windows per minibatch and network.")
+    enabled: bool = Field(
+        default=True,
+        title="Off: networks keep their initial damped persistence.",
+        description="Turn it off to see what training is worth.",
+    )
+    every: int = Field(
+        48, ge=8, title="Readings of a stream between two fine-tunes.", description="Rarer saves CPU and adapts later."
+    )
+    steps: int = Field(
+        8,
+        ge=1,
+        le=256,
+        title="Minibatches per fine-tune; twice as many while a stream is young.",
+        description="Half as many cost detection, twice as many gained nothing.",
+    )
+    batch: int = Field(
+        16, ge=1, le=256, title="Windows per minibatch and network.", description="Larger costs CPU in proportion."
+    )
     window: int = Field(48, ge=16, le=512, title="Readings per training window.")
-    learning_rate: float = Field(5e-3, gt=0, lt=1, title="Adam's step size.")
-    max_groups: int = Field(64, ge=1, title="Networks fine-tuned between two batches of the daemon.")
+    learning_rate: float = Field(
+        5e-3, gt=0, lt=1, title="Adam's step size.", description="Lower learnt too slowly on public recordings."
+    )
+    max_groups: int = Field(
+        64,
+        ge=1,
+        title="Networks fine-tuned between two batches of the daemon.",
+        description="Lower it where alerts wait for fine-tunes: eight take about a third of a second.",
+    )
 
 
 class DetectionSettings(Section):
     """Scores and episodes. Counts are readings of the stream."""
 
-    alert_level: float = Field(4.0, gt=0, le=30, title="Score that opens an episode: -log10 of a tail probability.")
-    close_level: float = Field(2.0, ge=0, le=30, title="Score under which an episode may close.")
-    n_warmup: int = Field(400, ge=100, title="Readings of a stream before its first score.")
-    n_quiet: int = Field(32, ge=1, title="Readings under close_level that close an episode.")
-    n_cooldown: int = Field(64, ge=0, title="Readings after a close in which only a ten times rarer score opens again.")
-    n_quarantine: int = Field(192, ge=1, title="Longest open episode; then the change is the new normal (drift).")
-    history_blocks: int = Field(256, ge=64, le=4096, title="Block maxima kept per residual and tail.")
+    alert_level: float = Field(
+        4.0,
+        gt=0,
+        le=30,
+        title="Score that opens an episode: -log10 of a tail probability.",
+        description="Raise it by 1 for about a tenth of the alerts, lower it to be told more.",
+    )
+    close_level: float = Field(
+        2.0,
+        ge=0,
+        le=30,
+        title="Score under which an episode may close.",
+        description="Well under the alert level, or episodes flicker.",
+    )
+    n_warmup: int = Field(
+        400,
+        ge=100,
+        title="Readings of a stream before its first score.",
+        description="A day of readings where the day matters.",
+    )
+    n_quiet: int = Field(
+        32,
+        ge=1,
+        title="Readings under close_level that close an episode.",
+        description="Longer joins what belongs together into one episode.",
+    )
+    n_cooldown: int = Field(
+        64,
+        ge=0,
+        title="Readings after a close in which only a ten times rarer score opens again.",
+        description="Longer where one incident comes in several waves.",
+    )
+    n_quarantine: int = Field(
+        192,
+        ge=1,
+        title="Longest open episode; then the change is the new normal (drift).",
+        description="Longer where faults last long and must not be learnt; the stream is then calibrated anew.",
+    )
+    history_blocks: int = Field(
+        256,
+        ge=64,
+        le=4096,
+        title="Block maxima kept per residual and tail.",
+        description="Ten readings each, 80 bytes: more makes rare scores surer and forgets later.",
+    )
 
     @model_validator(mode="after")
     def _levels_descend(self) -> Self:
@@ -82,63 +192,6 @@ class DetectionSettings(Section):
             msg = "close_level must be smaller than alert_level"
             raise ValueError(msg)
         return self
-
-
-class TopicSettings(Section):
-    """One subscription and how its topics name streams."""
-
-    topic: str = Field(
-        "sensors/{rest}",
-        min_length=1,
-        max_length=256,
-        title="Topic with {placeholders}; {rest} matches all that follows.",
-    )
-    stream: str = Field(
-        "{rest}", min_length=1, max_length=256, title="Stream name; a flat JSON object adds /key unless {key} is used."
-    )
-
-
-class MqttSettings(Section):
-    """The broker and what is read from it."""
-
-    host: str = Field("127.0.0.1", min_length=1, title="Broker host.")
-    port: Port = Field(1883, title="Broker port.")
-    client_id: str = Field("foretell", min_length=1, max_length=64, title="Client id; two daemons must not share one.")
-    protocol: Literal["5", "3.1.1"] = Field("5", title="MQTT version.")
-    keepalive_s: int = Field(30, ge=5, le=3600, title="Keep-alive interval, seconds.")
-    qos: Literal[0, 1] = Field(1, title="Quality of service asked for.")
-    username: str = Field("", title="User name; empty for none.")
-    password_file: str = Field("", title="File that holds the password; never the password itself.")
-    topics: tuple[TopicSettings, ...] = Field((TopicSettings(),), min_length=1, title="What to subscribe to.")
-
-
-class AlertSettings(Section):
-    """Where verdicts are published."""
-
-    topic_prefix: str = Field(
-        "foretell", pattern=r"^[A-Za-z0-9_./-]{1,64}$", title="Alerts go to PREFIX/SITE/alert/STREAM."
-    )
-    publish: bool = Field(default=True, title="Publish alerts over MQTT, beside the log.")
-
-
-class MetricsSettings(Section):
-    """The Prometheus endpoint."""
-
-    enabled: bool = Field(default=True, title="Serve /metrics.")
-    host: Literal["127.0.0.1", "::1", "localhost"] = Field(
-        "127.0.0.1", title="Loopback address to bind; others need authentication, not built yet."
-    )
-    port: Port = Field(9464, title="Port of /metrics.")
-    max_streams: int = Field(500, ge=0, title="Streams that get series of their own, worst score first.")
-
-
-class RuntimeSettings(Section):
-    """How the daemon works through its inbox."""
-
-    batch_s: float = Field(0.1, ge=0.01, le=10, title="Longest time a message waits for its batch, seconds.")
-    batch_messages: int = Field(500, ge=1, title="Messages that make a batch at once.")
-    inbox_messages: int = Field(50_000, ge=100, title="Messages waiting at most; the oldest are dropped and counted.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", title="Least severe log line written.")
 
 
 class Settings(Section):

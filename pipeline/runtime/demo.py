@@ -13,9 +13,10 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 
+from pipeline.core.edge_settings import MqttSettings, TopicSettings
 from pipeline.core.errors import ForetellError
 from pipeline.core.records import EpisodeEvent
-from pipeline.core.settings import MqttSettings, Settings, TopicSettings
+from pipeline.core.settings import Settings
 from pipeline.runtime.broker import HOST, require_amqtt
 from pipeline.runtime.demo_report import DemoOutcome, alert_line, fault_line, moment
 from pipeline.runtime.demo_table import fleet_table

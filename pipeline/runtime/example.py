@@ -39,10 +39,10 @@ def _section(schema: _Schema, values: dict[str, Any], defs: _Schema, indent: str
             yield from ("", f"{indent}# {inner['description']}", f"{indent}{key}:")
             yield from _section(inner, value, defs, indent + "  ")
         elif isinstance(value, list):
-            yield from (f"{indent}# {_comment(field)}", f"{indent}{key}:")
+            yield from (*_comments(field, indent), f"{indent}{key}:")
             yield from _items(_resolve(field["items"], defs), value, defs, indent + "  ")
         else:
-            yield from (f"{indent}# {_comment(field)}", f"{indent}{key}: {json.dumps(value)}")
+            yield from (*_comments(field, indent), f"{indent}{key}: {json.dumps(value)}")
 
 
 def _items(schema: _Schema, values: list[dict[str, Any]], defs: _Schema, indent: str) -> Iterator[str]:
@@ -58,6 +58,13 @@ def _resolve(field: _Schema, defs: _Schema) -> _Schema:
     """Follow a reference of the JSON schema to the section it names."""
     section: _Schema = defs[field["$ref"].rpartition("/")[2]]
     return section
+
+
+def _comments(field: _Schema, indent: str) -> Iterator[str]:
+    """Yield what a field means, and how to choose it where that is not plain."""
+    yield f"{indent}# {_comment(field)}"
+    if "description" in field:
+        yield f"{indent}# {field['description']}"
 
 
 def _comment(field: _Schema) -> str:

@@ -18,8 +18,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from pipeline.core.clock import Clock
+from pipeline.core.edge_settings import MqttSettings
 from pipeline.core.errors import UsageError
-from pipeline.core.settings import MqttSettings
 from pipeline.sources.inbox import Inbox, Message
 
 #: How long the broker keeps messages for us while we are away, seconds.

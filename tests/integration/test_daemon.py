@@ -26,8 +26,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.core.edge_settings import MqttSettings
 from pipeline.core.records import EpisodeEvent, Event
-from pipeline.core.settings import MqttSettings
 from pipeline.sinks.publisher import AlertPublisher
 from pipeline.sources.mqtt import Connection
 

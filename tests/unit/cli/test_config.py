@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.core.settings import Section, Settings, parse_settings
+from pipeline.core.edge_settings import Section
+from pipeline.core.settings import Settings, parse_settings
 
 
 class Foretell:
@@ -31,14 +32,14 @@ def foretell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return Foretell(monkeypatch, capsys)
 
 
-def fields_of(section: type[Section]) -> list[tuple[str, str]]:
-    """Return the title and key of every setting, sections within sections included."""
-    found = []
+def fields_of(section: type[Section]) -> list[tuple[list[str], str]]:
+    """Return the comment lines and key of every setting, sections within sections included."""
+    found: list[tuple[list[str], str]] = []
     for key, field in section.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             found += fields_of(field.annotation)
         else:
-            found.append((str(field.title), key))
+            found.append(([str(field.title), *filter(None, [field.description])], key))
     return found
 
 
@@ -46,9 +47,10 @@ def test_init_prints_every_setting_with_its_title_at_its_default(foretell: Foret
     assert foretell("init") == 0
     assert parse_settings(foretell.out, "init") == Settings()
     lines = [line.strip() for line in foretell.out.splitlines()]
-    for title, key in fields_of(Settings):
-        comment = next(i for i, line in enumerate(lines) if line.startswith(f"# {title}"))
-        assert lines[comment + 1].startswith(f"{key}:")
+    for comments, key in fields_of(Settings):
+        first = next(i for i, line in enumerate(lines) if line.startswith(f"# {comments[0]}"))
+        assert lines[first + 1 : first + len(comments)] == [f"# {comment}" for comment in comments[1:]]
+        assert lines[first + len(comments)].startswith(f"{key}:")
 
 
 def test_init_shows_ranges_and_choices(foretell: Foretell) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from pipeline.core.records import F64, Outcome, Readings, Steps
-from pipeline.core.settings import parse_settings
+from pipeline.core.settings import Settings, parse_settings
 from pipeline.flow.snapshot import pack
 from pipeline.flow.state import State, admit, evict, new_model
+from pipeline.forecast.bank import empty_bank
 from pipeline.runtime.session import Session
 
 SMALL = """
@@ -116,3 +117,12 @@ def test_readings_of_refused_streams_leave_the_others_steps_as_they_are() -> Non
     assert np.array_equal(mixed.forecast[::4], expected.forecast, equal_nan=True)
     assert (np.delete(mixed.outcome.reshape(-1, 4), 0, axis=1) == Outcome.STREAM_LIMIT).all()
     assert np.isnan(mixed.forecast.reshape(-1, 4)[:, 1:]).all()
+
+
+def test_a_stream_keeps_to_its_budget_of_memory() -> None:
+    """What the configuration tells its reader: 31 KB of state and 40 KB of network per stream."""
+    state = State.empty(Settings(), capacity=10)
+    bank = empty_bank(10, Settings().forecast.hidden)
+    state_bytes = sum(a.nbytes for part in state.parts().values() for a in part.arrays().values())
+    assert state_bytes <= 10 * 31_000
+    assert sum(a.nbytes for a in bank.arrays().values()) <= 10 * 40_000

@@ -7,8 +7,8 @@ import paho.mqtt.client as paho
 import pytest
 
 from pipeline.core.clock import ManualClock
+from pipeline.core.edge_settings import MqttSettings
 from pipeline.core.errors import UsageError
-from pipeline.core.settings import MqttSettings
 from pipeline.sources.inbox import Inbox, Message
 from pipeline.sources.mqtt import Connection, MqttSource
 
