@@ -1,7 +1,7 @@
 """A shard and its networks as bytes: versioned, checksummed, and refused when anything is amiss.
 
 Layout: 8 bytes of magic with the version, 32 bytes of BLAKE2b over the rest, then safetensors whose
-metadata holds the stream names. No pickle; nothing in the bytes is executed.
+metadata holds the stream names. Nothing in the bytes is executed.
 """
 
 import json

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
-from pipeline.core.records import F64, Outcome, Readings
+from pipeline.core.records import Outcome, Readings
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.flow.snapshot import pack, unpack
 from pipeline.runtime.session import Session
@@ -25,8 +26,8 @@ def small() -> Settings:
     return parse_settings(SMALL, "test")
 
 
-def feed(session: Session, time: list[float] | F64, value: list[float] | F64) -> None:
-    n = len(value)
+def feed(session: Session, time: ArrayLike, value: ArrayLike) -> None:
+    n = np.size(value)
     readings = Readings(
         ["s"], np.zeros(n, np.int32), np.asarray(time, float), np.asarray(value, float), np.zeros(n, np.uint8)
     )
