@@ -40,8 +40,8 @@ class Surprise(SlotArrays):
         history: Block maxima, ring over blocks, float32, shape (S, 2YV, M).
         block: Maximum of the block under way, float32, shape (S, 2YV).
         n_in_block: Readings in the block under way, int32, shape (S,).
-        n_blocks: Blocks completed, int32, shape (S,).
-        next_fit: Number of blocks at which the tails are fitted again, int32, shape (S,).
+        n_blocks: Blocks completed, int64, shape (S,).
+        next_fit: Number of blocks at which the tails are fitted again, int64, shape (S,).
         median: Of the history, float32, shape (S, 2YV).
         threshold: Where the fitted tail begins, float32, shape (S, 2YV).
         excess: Mean excess over the threshold, float32, shape (S, 2YV).
@@ -50,8 +50,8 @@ class Surprise(SlotArrays):
     history: F32 = column(np.float32, "tails", "blocks")
     block: F32 = column(np.float32, "tails", fill=-np.inf)
     n_in_block: I32 = column(np.int32)
-    n_blocks: I32 = column(np.int32)
-    next_fit: I32 = column(np.int32, fill=_MIN_BLOCKS)
+    n_blocks: I64 = column(np.int64)
+    next_fit: I64 = column(np.int64, fill=_MIN_BLOCKS)
     median: F32 = column(np.float32, "tails")
     threshold: F32 = column(np.float32, "tails")
     excess: F32 = column(np.float32, "tails", fill=1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
-from pipeline.core.records import F32, F64, I32, I64, Slots
+from pipeline.core.records import F32, F64, I64, Slots
 from pipeline.forecast.features import Z_BOUND, unsquash
 from pipeline.forecast.targets import ACTIVITY, LONG, N_TARGETS, NEXT, SHORT, Horizons
 from pipeline.forecast.training import MAX_LOG_SPREAD, MIN_LOG_SPREAD
@@ -28,7 +28,7 @@ class Pending(SlotArrays):
         location_of_scale: Middle of the network's scale, sensor's unit, shape (S,).
         spread_of_scale: Its spread, sensor's unit; 0 until the stream has a scale, shape (S,).
         interval_of_scale: Usual seconds between readings when the scale was set, shape (S,).
-        n_since: Readings since the start or the last gap, int32, shape (S,).
+        n_since: Readings since the start or the last gap, int64, shape (S,).
         location: Forecasts under way, one ring per horizon side by side, NaN for none, shape (S, P).
         scale: Their scales, float32, shape (S, P).
         lower: Lower end of the interval of the next reading, shape (S,).
@@ -40,7 +40,7 @@ class Pending(SlotArrays):
     location_of_scale: F64 = column(np.float64)
     spread_of_scale: F64 = column(np.float64)
     interval_of_scale: F64 = column(np.float64, fill=np.nan)
-    n_since: I32 = column(np.int32)
+    n_since: I64 = column(np.int64)
     location: F64 = column(np.float64, "pending", fill=np.nan)
     scale: F32 = column(np.float32, "pending")
     lower: F64 = column(np.float64, fill=np.nan)
@@ -68,7 +68,7 @@ class Pending(SlotArrays):
         scale[n[:, None] < np.array(horizons.lengths) + N_SETTLING] = np.nan
         return location, scale
 
-    def foretell(self, slots: I64, number: I32, out: F32, horizons: Horizons, quantile: float) -> None:
+    def foretell(self, slots: I64, number: I64, out: F32, horizons: Horizons, quantile: float) -> None:
         """Keep the network's outputs as forecasts.
 
         Args:
@@ -98,7 +98,7 @@ class Pending(SlotArrays):
         self.upper[slots] = unsquash(mu[:, NEXT] + half, middle, spread)
 
     @staticmethod
-    def _places(n: I32, horizons: Horizons) -> I64:
+    def _places(n: I64, horizons: Horizons) -> I64:
         """Return the ring places of forecast number ``n``, which are also those of number n - horizon."""
         lengths = np.array(horizons.lengths)
         starts = np.cumsum(lengths) - lengths

@@ -93,3 +93,22 @@ def test_refused_readings_between_good_ones_change_none_of_their_steps(session: 
     assert found.outcome.tolist() == [Outcome.ACCEPTED, refused[0], refused[1], Outcome.ACCEPTED, refused[2]]
     assert np.array_equal(found.score[[3, 0]], expected.score)
     assert np.array_equal(found.forecast[[3, 0]], expected.forecast)
+
+
+def test_decades_of_readings_do_not_overflow_a_count() -> None:
+    """At 100 readings a second 32 bits last 248 days; full rings keep their places when whole turns are added."""
+    text = "streams: {window_len: 128}\nforecast: {hidden: 4}\ntraining: {window: 32}\ndetection: {history_blocks: 64}"
+    young, old = Session(parse_settings(text, "test")), Session(parse_settings(text, "test"))
+    values = 20 + np.random.default_rng(2).normal(size=860)
+    time = 60.0 * np.arange(860, dtype=np.float64)
+    readings = Readings(["a"], np.zeros(860, np.int32), time, values, np.zeros(860, np.uint8))
+    for session in (young, old):
+        session.process(readings.rows(slice(0, 800)), now=np.inf)
+    old.state.pending.n_since += 2**40
+    old.state.surprise.n_blocks += 2**40
+    old.state.surprise.next_fit += 2**40
+    expected, found = (each.process(readings.rows(slice(800, 860)), now=np.inf) for each in (young, old))
+    assert np.isfinite(expected.score).all()
+    assert np.array_equal(found.forecast, expected.forecast)
+    assert found.score == pytest.approx(expected.score, abs=0.3)  # the tails are fitted at other times
+    assert not found.events
