@@ -41,8 +41,8 @@ def residuals(realised: F64, location: F64, scale: F64, spread: F64, activity: i
     floored[:, activity] = scale[:, activity] + FLOOR_OF_ACTIVITY
     everyday = np.repeat(spread[:, None], scale.shape[1], axis=1)
     everyday[:, activity] = 1.0
-    residual = realised - location
-    return np.stack((residual / floored, residual / everyday + 0 * floored), axis=1)
+    residual = np.where(np.isnan(scale), np.nan, realised - location)
+    return np.stack((residual / floored, residual / everyday), axis=1)
 
 
 def with_level(found: F64, level: F64, location: F64, spread: F64) -> F64:

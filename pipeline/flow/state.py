@@ -142,10 +142,9 @@ def admit(model: Model, state: State, names: Sequence[str]) -> I64:
     if len(fresh):
         needed = len(state.table.names)
         if needed > state.capacity:
+            capacity = max(needed, 2 * state.capacity)
             for part in state.parts().values():
-                part.grow(max(needed, 2 * state.capacity))
-        for part in state.parts().values():
-            part.reset(fresh)
+                part.grow(capacity)
         _assign_groups(model, state, fresh, np.array(sorted(known), np.int64))
     return slots
 
