@@ -174,7 +174,7 @@ class DetectionSettings(Section):
     )
     n_quarantine: int = Field(
         192,
-        ge=1,
+        ge=16,
         title="Longest open episode; then the change is the new normal (drift).",
         description="Longer where faults last long and must not be learnt; the stream is then calibrated anew.",
     )

@@ -124,7 +124,7 @@ def start_anew(state: State, slots: I64) -> None:
 
 def accept_change(model: Model, state: State, slots: I64) -> None:
     """Take a change that outlasted its quarantine as the new normal: rescale, let it teach, calibrate anew."""
-    length = min(_N_NEW_NORMAL, model.settings.streams.window_len)
+    length = min(_N_NEW_NORMAL, model.settings.detection.n_quarantine)  # readings since the change
     state.scaling.rebase(slots, state.windows.last(slots, length).value)
     state.windows.is_taught[slots] = True
     state.surprise.reset(slots)

@@ -9,7 +9,7 @@ from pipeline.core.records import Event
 from pipeline.core.settings import DetectionSettings
 from pipeline.detect.episodes import Change, Episodes, Seen
 
-SETTINGS = DetectionSettings(alert_level=4.0, close_level=2.0, n_quiet=3, n_cooldown=5, n_quarantine=10)
+SETTINGS = DetectionSettings(alert_level=4.0, close_level=2.0, n_quiet=3, n_cooldown=5, n_quarantine=16)
 NAN = float("nan")
 ONE = np.array([0])
 
@@ -49,11 +49,11 @@ def test_a_missing_score_opens_nothing_and_counts_as_quiet() -> None:
 
 
 def test_an_episode_that_outlasts_the_quarantine_closes_as_drift() -> None:
-    assert play([5] * 11) == "o---------d"
+    assert play([5] * 17) == "o" + 15 * "-" + "d"
 
 
 def test_a_quiet_end_at_the_end_of_the_quarantine_is_quiet() -> None:
-    assert play([5] * 8 + [1] * 3) == "o---------c"
+    assert play([5] * 14 + [1] * 3) == "o" + 15 * "-" + "c"
 
 
 def test_while_it_cools_down_only_a_ten_times_rarer_score_opens() -> None:
