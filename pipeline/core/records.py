@@ -174,6 +174,26 @@ class EpisodeEvent:
 
 
 @dataclass(slots=True)
+class Detail:
+    """What every forecaster foretold, one row per reading: for evaluation, kept only when asked for.
+
+    Attributes:
+        forecasts: Per forecaster, sensor's unit, NaN when there was none, float64, shape (N, F).
+        shown: Which forecaster was shown, -1 for none, int8, shape (N,).
+        half_widths: Of the shown forecast's intervals at 50, 90 and 99 %, sensor's unit, shape (N, 3).
+    """
+
+    forecasts: F64
+    shown: I8
+    half_widths: F64
+
+    @classmethod
+    def blank(cls, n: int, n_forecasters: int) -> Self:
+        """Return ``n`` rows without a forecast."""
+        return cls(np.full((n, n_forecasters), np.nan), np.full(n, -1, np.int8), np.full((n, 3), np.nan))
+
+
+@dataclass(slots=True)
 class Steps:
     """One row per reading of the batch, in the batch's own order: the engine's output.
 
@@ -188,6 +208,7 @@ class Steps:
         opened: Event time at which the stream's open episode began; NaN when none is open.
         health: Bits of ``Health``, uint16.
         events: The episodes that opened or closed, in order of time and stream.
+        detail: What every forecaster foretold; None unless the session was asked for it.
     """
 
     outcome: I8
@@ -200,6 +221,7 @@ class Steps:
     opened: F64
     health: U16
     events: list[EpisodeEvent] = field(default_factory=list)
+    detail: Detail | None = None
 
     @classmethod
     def blank(cls, n: int) -> Self:

@@ -5,7 +5,7 @@ refused; an error names file, line and key. This module opens no file.
 """
 
 from difflib import get_close_matches
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -18,6 +18,7 @@ from pipeline.core.edge_settings import (
     TopicSettings,
 )
 from pipeline.core.errors import UsageError, printable
+from pipeline.core.forecast_settings import ForecastSettings, TrainingSettings
 from pipeline.core.yaml_lines import Path, read_yaml
 
 
@@ -51,90 +52,6 @@ class StreamSettings(Section):
         description="Lower it where a short silence already makes the past useless.",
     )
     max_abs_value: float = Field(1e15, gt=0, le=1e15, title="Readings beyond plus or minus this are rejected.")
-
-
-class ForecastSettings(Section):
-    """The LSTM bank."""
-
-    sharing: Literal["stream", "fleet"] = Field(
-        "stream",
-        title="One network per stream, or one for all.",
-        description="One per stream detects best; one for all where memory or CPU is short and streams are alike.",
-    )
-    hidden: int = Field(
-        24,
-        ge=2,
-        le=512,
-        title="Hidden size H of each LSTM.",
-        description="Bigger was no better on public recordings, and costs its square.",
-    )
-    horizon_short: int = Field(
-        8,
-        ge=2,
-        le=256,
-        title="Readings that the short mean forecast covers.",
-        description="What should be noticed within so many readings.",
-    )
-    horizon_long: int = Field(
-        32,
-        ge=2,
-        le=256,
-        title="Readings that the long mean and activity forecasts cover.",
-        description="Slow faults show in it; longer ones later.",
-    )
-    interval: float = Field(
-        0.98,
-        gt=0,
-        lt=1,
-        title="Probability of the forecast interval that is shown.",
-        description="What dashboards draw; it does not change scores or alerts.",
-    )
-    seed: int = Field(
-        1,
-        ge=0,
-        title="Seed of initial weights and of window sampling.",
-        description="Another seed, other networks: to see how much is luck.",
-    )
-
-    @model_validator(mode="after")
-    def _horizons_ascend(self) -> Self:
-        if self.horizon_short >= self.horizon_long:
-            msg = "horizon_short must be smaller than horizon_long"
-            raise ValueError(msg)
-        return self
-
-
-class TrainingSettings(Section):
-    """Fine-tuning, on windows already seen."""
-
-    enabled: bool = Field(
-        default=True,
-        title="Off: networks keep their initial damped persistence.",
-        description="Turn it off to see what training is worth.",
-    )
-    every: int = Field(
-        48, ge=8, title="Readings of a stream between two fine-tunes.", description="Rarer saves CPU and adapts later."
-    )
-    steps: int = Field(
-        8,
-        ge=1,
-        le=256,
-        title="Minibatches per fine-tune; twice as many while a stream is young.",
-        description="Half as many cost detection, twice as many gained nothing.",
-    )
-    batch: int = Field(
-        16, ge=1, le=256, title="Windows per minibatch and network.", description="Larger costs CPU in proportion."
-    )
-    window: int = Field(48, ge=16, le=512, title="Readings per training window.")
-    learning_rate: float = Field(
-        5e-3, gt=0, lt=1, title="Adam's step size.", description="Lower learnt too slowly on public recordings."
-    )
-    max_groups: int = Field(
-        64,
-        ge=1,
-        title="Networks fine-tuned between two batches of the daemon.",
-        description="Lower it where alerts wait for fine-tunes: eight take about a third of a second.",
-    )
 
 
 class DetectionSettings(Section):

@@ -22,6 +22,7 @@ from pipeline.core.records import (
     U16,
     Batch,
     Bool,
+    Detail,
     EpisodeEvent,
     Event,
     Health,
@@ -33,8 +34,10 @@ from pipeline.core.records import (
 from pipeline.detect.episodes import Seen
 from pipeline.detect.residuals import level_name, residuals, with_level
 from pipeline.detect.surprise import BLOCK
-from pipeline.flow.forecasting import accept_change, advance, rebuild, set_scale, start_anew
+from pipeline.flow.forecasting import accept_change, advance, follow_drift, rebuild, set_scale, start_anew
 from pipeline.flow.state import Model, State
+from pipeline.flow.wiring import context_values
+from pipeline.forecast.intervals import LEVELS
 from pipeline.forecast.pending import N_SETTLING
 from pipeline.forecast.targets import ACTIVITY, LONG, NEXT, realised
 from pipeline.streams.counters import to_increments, to_readings
@@ -48,10 +51,14 @@ _HEALTH_OF_OUTCOME = np.array(
 #: Refusals that say something of the sensor; duplicates and retained messages are the network's doing.
 _TELLING_OUTCOMES = (Outcome.LATE, Outcome.FUTURE, Outcome.NOT_FINITE, Outcome.OUT_OF_RANGE)
 _N_DISCOUNT = (32, 64)  # readings after which glitches among the first ones can be told
+_N_SEASON_SEARCH = 128  # readings at which a season is first looked for; then at each doubling, ...
+_SEASON_SEARCH_EVERY = 1024  # ... and every so many
 _N_FIRST_SCALE = 8  # readings after which a stream first gets a scale, and with it forecasts
 
 
-def update(model: Model, state: State, batch: Batch, now: float) -> tuple[State, Steps]:
+def update(
+    model: Model, state: State, batch: Batch, now: float, detail: Detail | None = None
+) -> tuple[State, Steps]:
     """Score a batch of readings, then learn from them in O(1) each.
 
     Args:
@@ -59,6 +66,7 @@ def update(model: Model, state: State, batch: Batch, now: float) -> tuple[State,
         state: The shard; its arrays are updated in place and must not be used by the caller meanwhile.
         batch: Readings in any order.
         now: Current time, Unix seconds; ``inf`` where event time is the only clock.
+        detail: Blank rows to fill with what every forecaster foretold; None where nobody asks.
 
     Returns:
         The state, and one row per reading in the order of the batch.
@@ -67,12 +75,14 @@ def update(model: Model, state: State, batch: Batch, now: float) -> tuple[State,
     newest, seen = state.windows.newest, state.windows.time
     gated = gate(batch, newest, seen, now + limits.future_s, limits.max_abs_value)
     steps = Steps.blank(len(batch))
+    steps.detail = detail
     steps.outcome[:] = gated.outcome
     steps.health[:] = _HEALTH_OF_OUTCOME[gated.outcome]
     refused = np.isin(gated.outcome, _TELLING_OUTCOMES)
     state.ledger.health[batch.slot[refused]] = steps.health[refused]
+    context = context_values(state, batch, gated.rows)
     for rows in gated.ticks():
-        _tick(model, state, batch, rows, steps)
+        _tick(model, state, batch, rows, steps, context[rows])
     return state, steps
 
 
@@ -97,20 +107,24 @@ class _Verdict:
     """What the engine says of the readings of one tick, shape (A,) each."""
 
     seen: Seen
+    who: I8  # whose forecast is shown
+    half_widths: F64  # of its intervals, shape (A, 3)
     score: F64
     event: I8
-    is_drift: Bool
+    is_accepted: Bool  # an episode outlasted its quarantine: the change is the new normal
+    is_drift: Bool  # the level has drifted
     health: U16
 
 
-def _tick(model: Model, state: State, batch: Batch, rows: I64, steps: Steps) -> None:
+def _tick(model: Model, state: State, batch: Batch, rows: I64, steps: Steps, context: F64) -> None:
     """Run the k-th new reading of all streams through every stage, in the one order of events."""
     arrival = _arrive(model, state, batch, rows)
     previous = recent_values(state.windows, arrival.slots, 1)[:, 0]
     found, verdict = _judge(model, state, arrival)
     _report(model, state, arrival, verdict, steps)
-    _learn(model, state, arrival, verdict, found, previous)
-    advance(model, state, arrival.ix, arrival.slots, previous, arrival.interval)
+    _learn(model, state, arrival, verdict, found)
+    seen = state.context.scaled(arrival.ix, context)
+    advance(model, state, arrival.ix, arrival.slots, previous, arrival.interval, seen)
 
 
 def _arrive(model: Model, state: State, batch: Batch, rows: I64) -> _Arrival:
@@ -126,6 +140,7 @@ def _arrive(model: Model, state: State, batch: Batch, rows: I64) -> _Arrival:
     state.cadence.learn(ix, interval, n)
     if is_gap.any():
         state.pending.forget(slots[is_gap])
+        state.league.forget(slots[is_gap])
     value = batch.value[rows]
     mistaken = state.counters.mistaken(ix, slots, value)
     if len(mistaken):
@@ -141,7 +156,8 @@ def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict
     """Hold the forecasts that are due against reality; only the window and the episode change."""
     ix, slots, settings = arrival.ix, arrival.slots, model.settings.detection
     foretold, scale = state.pending.due(ix, slots, model.horizons)
-    lower, upper = state.pending.lower[slots], state.pending.upper[slots]
+    who, shown, half_widths = state.league.shown(ix)
+    half = half_widths[:, LEVELS.index(model.settings.forecast.interval)]
     state.windows.push(ix, slots, arrival.time, arrival.value)
     recent = recent_values(state.windows, slots, model.horizons.long + 1)
     came = realised(recent, state.pending.spread_of_scale[ix], model.horizons)
@@ -150,11 +166,19 @@ def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict
     found = with_level(found, came[:, LONG], state.scaling.mean[ix], spread)
     score, view = state.surprise.score(ix, found)
     score[_is_warming_up(model, state, arrival.ix, arrival.n)] = np.nan
+    is_drift = state.drift.step(slots, _levels(state, arrival), np.ones(len(slots), np.bool_))
     base = arrival.base
-    seen = Seen(arrival.time, arrival.reading, base + foretold[:, NEXT], base + lower, base + upper, view)
+    forecast = base + shown
+    seen = Seen(arrival.time, arrival.reading, forecast, forecast - half, forecast + half, view)
     change = state.episodes.step(ix, slots, score, seen, settings)
-    health = arrival.is_gap * np.uint16(Health.GAP) | change.is_drift * np.uint16(Health.DRIFT)
-    return found, _Verdict(seen, score, change.event, change.is_drift, health.astype(np.uint16))
+    health = arrival.is_gap * np.uint16(Health.GAP) | (change.is_drift | is_drift) * np.uint16(Health.DRIFT)
+    verdict = _Verdict(seen, who, half_widths, score, change.event, change.is_drift, is_drift, health.astype(np.uint16))
+    return found, verdict
+
+
+def _levels(state: State, arrival: _Arrival) -> F64:
+    """Return what drift is looked for in: the readings, and the readings less what was one season before, (A, 2)."""
+    return np.stack((arrival.value, arrival.value - state.windows.season_before(arrival.slots)), axis=1)
 
 
 def _is_warming_up(model: Model, state: State, ix: Slots, n: I64) -> Bool:
@@ -164,25 +188,32 @@ def _is_warming_up(model: Model, state: State, ix: Slots, n: I64) -> Bool:
     return (n + 1 < n_warmup) | (state.surprise.n_blocks[ix] * BLOCK < n_warmup - n_unscored - BLOCK)
 
 
-def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, found: F64, previous: F64) -> None:
+def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, found: F64) -> None:
     """Learn from readings already judged; an open episode does not teach."""
     ix, slots = arrival.ix, arrival.slots
     spread = state.scaling.spread(ix)
     is_taught = ~state.episodes.is_open[ix]
     state.surprise.learn(ix, slots, found, is_taught)
     state.scaling.learn(ix, arrival.value, arrival.n, is_taught.astype(np.float64))
-    errors = (verdict.seen.value - verdict.seen.forecast, arrival.value - previous)
-    state.skill.learn(ix, errors, spread, np.isfinite(verdict.seen.forecast) & ~arrival.is_gap)
+    state.league.learn(ix, slots, arrival.value, spread, is_taught)
+    state.season.learn(ix, slots, arrival.time, arrival.value)
     if not is_taught.all():
         state.windows.mark_untaught(slots[~is_taught])
-    if verdict.is_drift.any():
-        accept_change(model, state, slots[verdict.is_drift])
+    if verdict.is_accepted.any():
+        accept_change(model, state, slots[verdict.is_accepted])
+    drifted = slots[verdict.is_drift & is_taught]  # of an open episode, its quarantine decides
+    if len(drifted):
+        follow_drift(model, state, drifted)
     shown = state.counters.learn(ix, verdict.seen.value, arrival.n)
     if shown.any():
         state.counters.is_counter[slots[shown]] = True
         to_increments(state.windows, slots[shown])
         start_anew(state, slots[shown])
     n = arrival.n + 1
+    is_searched = (n >= _N_SEASON_SEARCH) & ((n & (n - 1) == 0) | (n % _SEASON_SEARCH_EVERY == 0))
+    if is_searched.any():
+        stretch = state.windows.last(slots[is_searched], state.windows.value.shape[1])
+        state.season.search(slots[is_searched], stretch.time, stretch.value, stretch.is_valid)
     is_young = (n >= _N_FIRST_SCALE) & (n & (n - 1) == 0)  # powers of two: the scale of a young stream moves
     if is_young.any():
         for n_read in _N_DISCOUNT:
@@ -205,6 +236,10 @@ def _report(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, st
     ):
         row_of[rows] = column
         last_of[ix] = column
+    if steps.detail is not None:
+        steps.detail.forecasts[rows] = arrival.base[:, None] + state.league.location[ix]
+        steps.detail.shown[rows] = np.where(np.isnan(seen.forecast), -1, verdict.who)
+        steps.detail.half_widths[rows] = verdict.half_widths
     ledger.value[ix] = seen.value
     ledger.health[ix] = verdict.health
     steps.health[rows] = verdict.health
@@ -213,7 +248,7 @@ def _report(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, st
     is_inside = state.episodes.is_open[ix] | (verdict.event == Event.CLOSE)
     steps.opened[rows] = np.where(is_inside, state.episodes.opened_s[ix], np.nan)
     for i in np.flatnonzero(verdict.event):
-        steps.events.append(_evidence(model, state, int(arrival.slots[i]), seen.time[i], bool(verdict.is_drift[i])))
+        steps.events.append(_evidence(model, state, int(arrival.slots[i]), seen.time[i], bool(verdict.is_accepted[i])))
 
 
 def _evidence(model: Model, state: State, slot: int, at_s: float, is_drift: bool) -> EpisodeEvent:  # noqa: FBT001 - one private call

@@ -1,46 +1,80 @@
 """Between windows and networks: inputs, the next forecasts, and hidden states rebuilt from windows.
 
-The inputs of a step and of a rebuild come from one function, so that stepping through a window and
-running it again agree.
+The inputs of a step, of a rebuild and of training come from one function, so that stepping through a
+window and running it again agree.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.core.records import F32, F64, I64, Bool, Slots
 from pipeline.flow.state import Model, State
-from pipeline.forecast.bank import plan_for, run, step
+from pipeline.forecast.bank import combine, run, step
 from pipeline.forecast.features import features, squash
-from pipeline.forecast.pending import student_t_quantile
 
 _N_NEW_NORMAL = 64  # readings that stand for the new normal after a lasting change
 
 
-def inputs(state: State, slots: I64, value: F64, previous: F64, time: F64, interval: F64) -> F32:
-    """Return the network's inputs, in the scale each stream's network works in.
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The scale in which networks work, shape (D,) each.
 
-    Args:
-        state: The shard.
-        slots: Streams, shape (D,).
-        value: Readings, sensor's unit, shape (D, L).
+    Attributes:
+        middle: Sensor's unit.
+        spread: Sensor's unit; 0 where a stream has no scale yet.
+        interval: Usual seconds between readings.
+    """
+
+    middle: F64
+    spread: F64
+    interval: F64
+
+    @classmethod
+    def in_force(cls, state: State, slots: I64) -> "Scale":
+        """Return the scales that the streams' networks work in."""
+        pending = state.pending
+        return cls(pending.location_of_scale[slots], pending.spread_of_scale[slots], pending.interval_of_scale[slots])
+
+    def at(self, rows: I64 | Bool) -> "Scale":
+        """Return the scales of some of the streams."""
+        return Scale(self.middle[rows], self.spread[rows], self.interval[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known at each of L consecutive readings of D streams, shape (D, L, ...) each.
+
+    Attributes:
+        value: Readings, sensor's unit.
         previous: The readings before them, NaN where there is none.
         time: Event times, Unix seconds.
         interval: Seconds since the previous readings, NaN where there is none.
-
-    Returns:
-        float32, shape (D, L, F); the values are 0 where a stream has no scale yet.
+        season: One season before the next readings, minus the readings, shape (D, L, 4).
+        context: Scaled values of other streams, shape (D, L, K).
     """
-    pending = state.pending
-    middle = pending.location_of_scale[slots, None]
-    spread = pending.spread_of_scale[slots, None]
-    divisor = np.where(spread > 0, spread, np.inf)
-    z = squash(value, middle, divisor)
-    change = np.where(np.isnan(previous), 0.0, z - squash(previous, middle, divisor))
-    ratio = interval / pending.interval_of_scale[slots, None]
-    return features(z, change, time, np.where(np.isnan(ratio), 1.0, ratio))
+
+    value: F64
+    previous: F64
+    time: F64
+    interval: F64
+    season: F32
+    context: F32
 
 
-def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, interval: F64) -> None:
-    """Step the networks over the newest readings and keep what they foretell.
+def inputs(scale: Scale, seen: Seen) -> F32:
+    """Return the networks' inputs, float32, shape (D, L, F); the values are 0 where a stream has no scale yet."""
+    middle = scale.middle[:, None]
+    divisor = np.where(scale.spread > 0, scale.spread, np.inf)[:, None]
+    z = squash(seen.value, middle, divisor)
+    change = np.where(np.isnan(seen.previous), 0.0, z - squash(seen.previous, middle, divisor))
+    ratio = seen.interval / scale.interval[:, None]
+    season = squash(seen.value[..., None] + seen.season, middle[..., None], divisor[..., None])
+    return features(z, change, seen.time, np.where(np.isnan(ratio), 1.0, ratio), season, seen.context)
+
+
+def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, interval: F64, context: F32) -> None:
+    """Step the networks over the newest readings, and let every forecaster foretell the next.
 
     Args:
         model: Settings and weights.
@@ -49,30 +83,35 @@ def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, in
         slots: The same streams as an index array, shape (A,).
         previous: The readings before, shape (A,).
         interval: Seconds since them, NaN for a first reading, shape (A,).
+        context: Scaled values of other streams, shape (A, K).
     """
     pending, windows = state.pending, state.windows
-    value = windows.value[slots, (windows.n[ix] - 1) % windows.value.shape[1]]
+    at = (windows.n[ix] - 1) % windows.value.shape[1]
+    value, time = windows.value[slots, at], windows.newest[ix]
+    season_now = windows.season_before(slots)
+    step_s = state.cadence.step_s[ix]
+    ahead = state.season.ahead(ix, slots, time + np.where(np.isnan(step_s), 0.0, step_s))
+    windows.note(slots, np.stack(ahead, axis=1), context)
     known = np.where(pending.n_since[ix] > 0, previous, np.nan)
-    columns = (column[:, None] for column in (value, known, windows.newest[ix], interval))
-    x = inputs(state, slots, *columns)[:, 0]
-    plan = plan_for(state.ledger.group[ix])
-    h, c, out = step(model.bank, plan, x, pending.h[ix], pending.c[ix])
-    pending.h[ix] = h
-    pending.c[ix] = c
-    pending.foretell(slots, pending.n_since[ix], out, model.horizons, half_width(model))
+    seen = Seen(*(column[:, None] for column in (value, known, time, interval, windows.season[slots, at], context)))
+    x = inputs(Scale.in_force(state, slots), seen)[:, 0]
+    out, hidden = step(model.network, model.bank, state.ledger.group[ix], x, pending.hidden[ix])
+    pending.hidden[ix] = hidden
+    location, scale = pending.foretell(slots, pending.n_since[ix], combine(out), model.horizons)
     pending.n_since[ix] += 1
-
-
-def half_width(model: Model) -> float:
-    """Return the half-width of the shown interval, in scales of the Student-t."""
-    return student_t_quantile((1 + model.settings.forecast.interval) / 2)
+    state.league.foretell(ix, slots, value, location, scale, season_now, ahead[0])
 
 
 def set_scale(state: State, slots: I64) -> None:
     """Let networks work in the scale of today; their hidden states must be rebuilt afterwards."""
-    state.pending.location_of_scale[slots] = state.scaling.mean[slots]
-    state.pending.spread_of_scale[slots] = state.scaling.spread(slots)
-    state.pending.interval_of_scale[slots] = state.cadence.step_s[slots]
+    put_scale(state, slots, Scale(state.scaling.mean[slots], state.scaling.spread(slots), state.cadence.step_s[slots]))
+
+
+def put_scale(state: State, slots: I64, scale: Scale) -> None:
+    """Let networks work in a given scale; their hidden states must be rebuilt afterwards."""
+    state.pending.location_of_scale[slots] = scale.middle
+    state.pending.spread_of_scale[slots] = scale.spread
+    state.pending.interval_of_scale[slots] = scale.interval
 
 
 def rebuild(model: Model, state: State, slots: I64, n_newest: int = 0) -> None:
@@ -87,14 +126,13 @@ def rebuild(model: Model, state: State, slots: I64, n_newest: int = 0) -> None:
     """
     pending = state.pending
     x, is_valid = _stretch_inputs(model, state, slots, n_newest)
-    h, c, out = run(model.bank, plan_for(state.ledger.group[slots]), x, is_valid)
-    pending.h[slots] = h
-    pending.c[slots] = c
-    if n_newest == 0:
-        at = slots[pending.n_since[slots] > 0]
-        pending.foretell(
-            at, pending.n_since[at] - 1, out[pending.n_since[slots] > 0], model.horizons, half_width(model)
-        )
+    out, hidden = run(model.network, model.bank, state.ledger.group[slots], x, is_valid)
+    pending.hidden[slots] = hidden
+    has_run = pending.n_since[slots] > 0
+    if n_newest == 0 and has_run.any():
+        at = slots[has_run]
+        foretold = pending.foretell(at, pending.n_since[at] - 1, combine(out[has_run]), model.horizons)
+        state.league.amend(at, *foretold)
 
 
 def _stretch_inputs(model: Model, state: State, slots: I64, n_newest: int) -> tuple[F32, Bool]:
@@ -109,17 +147,26 @@ def _stretch_inputs(model: Model, state: State, slots: I64, n_newest: int) -> tu
     has_previous = age < n_run[:, None]
     previous = np.where(has_previous, value[:, :-1], np.nan)
     interval = np.where(stretch.is_valid[:, : end - 1], np.diff(time, axis=1), np.nan)
-    x = inputs(state, slots, value[:, 1:], previous, time[:, 1:], interval)
+    season, context = stretch.season[:, 1:end], stretch.context[:, 1:end]
+    x = inputs(Scale.in_force(state, slots), Seen(value[:, 1:], previous, time[:, 1:], interval, season, context))
     return np.where(is_valid[..., None], x, np.float32(0)), is_valid
 
 
 def start_anew(state: State, slots: I64) -> None:
     """Forget what was learnt of streams whose windows now hold something else: scales, scores, hidden states."""
     state.scaling.rebase(slots, state.windows.last(slots, _N_NEW_NORMAL).value)
-    state.surprise.reset(slots)
-    state.skill.reset(slots)
+    for part in (state.surprise, state.league, state.season, state.drift):
+        part.reset(slots)
     state.pending.forget(slots)
     set_scale(state, slots)
+
+
+def follow_drift(model: Model, state: State, slots: I64) -> None:
+    """Take the level that streams have drifted to as their new middle; how far they spread is still known."""
+    for slot in slots[:, None]:
+        state.scaling.recentre(slot, state.windows.last(slot, int(state.drift.n_changed[slot[0]])).value)
+    set_scale(state, slots)
+    rebuild(model, state, slots, n_newest=1)
 
 
 def accept_change(model: Model, state: State, slots: I64) -> None:
@@ -128,6 +175,7 @@ def accept_change(model: Model, state: State, slots: I64) -> None:
     state.scaling.rebase(slots, state.windows.last(slots, length).value)
     state.windows.is_taught[slots] = True
     state.surprise.reset(slots)
+    state.drift.forget(slots)
     state.pending.location[slots] = np.nan  # foretold in the old normal, absurd by the new one's spread
     set_scale(state, slots)
     rebuild(model, state, slots, n_newest=1)

@@ -1,24 +1,50 @@
-"""Fine-tuning as the flow sees it: which networks are due, on which windows, and what follows.
+"""Fine-tuning as the flow sees it: which networks are due, their lessons, and what follows from the result.
 
-The schedule counts readings and the windows are drawn by each network's own random numbers, so the
-same readings give the same weights, whatever other streams do.
+``due_groups -> prepare -> teach -> apply``. ``teach`` is pure and may run in another process while
+readings go on; ``fine_tune_groups`` does all of it at once. The schedule counts readings.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.records import F32, F64, I64, Bool
+from pipeline.core.records import F32, I8, I32, I64, Bool
 from pipeline.core.seeds import uniforms
-from pipeline.flow.forecasting import inputs, rebuild, set_scale
+from pipeline.core.settings import Settings
+from pipeline.flow.forecasting import put_scale, rebuild
+from pipeline.flow.lessons import Lesson, hold_out, minibatches, unseen
 from pipeline.flow.state import Model, State
-from pipeline.forecast.features import Z_BOUND, squash
-from pipeline.forecast.targets import ACTIVITY, N_TARGETS, log_activity
-from pipeline.forecast.training import Windows, fine_tune
+from pipeline.forecast.gate import Outcome, examine, is_finite, is_regression, verdict
+from pipeline.forecast.network import network_for
+from pipeline.forecast.training import Weights, fine_tune
 
 _N_YOUNG = 500  # readings under which a network trains twice as long
-_N_RECENT = 200  # half of the windows start within so many of the newest places
-_MAX_STREAMS_PER_BATCH = 8  # a shared network's minibatch grows with its streams up to this
-_DRAWS_PER_ROUND = np.uint64(24)  # two to the power of this are set aside; initial weights use round 0
 _CHUNK = 32  # networks trained at once: their activations stay in the cache
+_MAX_STREAMS = 64  # of one network in one lesson, drawn anew for each
+_STREAM_DRAWS = np.uint64(1) << np.uint64(60)  # where the draws of streams begin
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What became of a lesson, shape (G, ...) each.
+
+    Attributes:
+        weights: Of the networks now: the challenger's, the champion's or those before it, shape (G, E, P).
+        previous: What to roll back to, shape (G, E, P).
+        m: Adam's first moment, shape (G, E, P).
+        v: Its second moment, shape (G, E, P).
+        n_steps: Optimiser steps taken, int32.
+        outcome: ``gate.Outcome`` of the challenger, int8.
+        is_rolled_back: The champion had done worse than its predecessor and was taken back first.
+    """
+
+    weights: F32
+    previous: F32
+    m: F32
+    v: F32
+    n_steps: I32
+    outcome: I8
+    is_rolled_back: Bool
 
 
 def due_groups(model: Model, state: State) -> I64:
@@ -27,20 +53,26 @@ def due_groups(model: Model, state: State) -> I64:
     A network is due when one of its streams has ``training.every`` readings it was not trained on,
     and a whole training window.
     """
-    training = model.settings.training
-    live = state.table.live
-    if not len(live) or not training.enabled:
-        return np.zeros(0, np.int64)
-    n = state.windows.n[live]
-    debt = np.where(n >= training.window + 2, n - state.ledger.n_trained[live], 0)
-    by_group = np.zeros(model.bank.capacity, np.int64)
-    np.maximum.at(by_group, state.ledger.group[live], debt)
-    due = np.flatnonzero(by_group >= training.every)
+    every = model.settings.training.every
+    by_group = debts(model, state)
+    due = np.flatnonzero(by_group >= every)
     return due[np.argsort(-by_group[due], kind="stable")]
 
 
-def fine_tune_groups(model: Model, state: State, groups: I64) -> Bool:
-    """Fine-tune networks on their streams' windows, then rescale and rebuild those streams.
+def debts(model: Model, state: State) -> I64:
+    """Return how many readings each network is behind: those its streams got since it was last fine-tuned."""
+    training = model.settings.training
+    live = state.table.live
+    by_group = np.zeros(model.bank.capacity, np.int64)
+    if len(live) and training.enabled:
+        n = state.windows.n[live]
+        is_ready = (n >= training.window + 2) & (state.pending.spread_of_scale[live] > 0)
+        np.maximum.at(by_group, state.ledger.group[live], np.where(is_ready, n - state.ledger.n_trained[live], 0))
+    return by_group
+
+
+def fine_tune_groups(model: Model, state: State, groups: I64) -> list[Taught]:
+    """Fine-tune networks here and now.
 
     Args:
         model: Its bank changes at ``groups``.
@@ -48,109 +80,105 @@ def fine_tune_groups(model: Model, state: State, groups: I64) -> Bool:
         groups: Networks, from ``due_groups``.
 
     Returns:
-        True where the new weights were accepted, False where they were not finite and dropped.
+        What became of them, in parts.
     """
-    accepted = np.zeros(len(groups), np.bool_)
+    results = []
+    for chunk in chunks(model, state, groups):
+        lesson = prepare(model, state, chunk)
+        results.append(teach(lesson, model.settings))
+        apply(model, state, lesson, results[-1])
+    return results
+
+
+def chunks(model: Model, state: State, groups: I64) -> list[I64]:
+    """Part networks into lessons of like age and bounded size."""
     live = state.table.live
     n_read = np.zeros(model.bank.capacity, np.int64)
     np.maximum.at(n_read, state.ledger.group[live], state.windows.n[live])
     is_young = n_read[groups] < _N_YOUNG
-    for factor, index in ((2, np.flatnonzero(is_young)), (1, np.flatnonzero(~is_young))):
-        for chunk in np.split(index, range(_CHUNK, len(index), _CHUNK)):
-            if len(chunk):
-                n_steps = factor * model.settings.training.steps
-                accepted[chunk] = _fine_tune_chunk(model, state, groups[chunk], n_steps)
-    return accepted
+    parts = [groups[is_young], groups[~is_young]]
+    return [part[i : i + _CHUNK] for part in parts for i in range(0, len(part), _CHUNK)]
 
 
-def _fine_tune_chunk(model: Model, state: State, groups: I64, n_steps: int) -> Bool:
-    """Fine-tune networks of like age together."""
-    live = state.table.live
-    streams = live[np.isin(state.ledger.group[live], groups)]
-    scaled = streams[state.pending.spread_of_scale[streams] > 0]  # a fleet has streams too young for a scale
-    set_scale(state, scaled)  # train in the scale that will be in force
-    minibatches = _draw(model, state, groups, streams, n_steps)
-    accepted = fine_tune(model.bank, groups, minibatches, model.settings.training.learning_rate)
-    state.ledger.n_trained[streams] = state.windows.n[streams]
-    rebuild(model, state, streams)
-    return accepted
-
-
-def _draw(model: Model, state: State, groups: I64, streams: I64, n_steps: int) -> list[Windows]:
-    """Draw the windows of all minibatches: every stream of a network alike, half of them recent."""
-    training = model.settings.training
-    ready = streams[state.windows.n[streams] >= training.window + 2]
-    by_group = [ready[state.ledger.group[ready] == group] for group in groups]
-    n_most = max(len(members) for members in by_group)
-    n_rows = training.batch * min(n_most, _MAX_STREAMS_PER_BATCH)
-    n_draws = n_steps * n_rows
-    offset = (model.bank.n_rounds[groups].astype(np.uint64) + np.uint64(1)) << _DRAWS_PER_ROUND
-    draws = uniforms(model.bank.key[groups], 2 * n_draws, offset).reshape(len(groups), 2, n_draws)
-    slots = np.stack(
-        [members[(u * len(members)).astype(np.int64)] for members, u in zip(by_group, draws[:, 0], strict=True)]
+def prepare(model: Model, state: State, groups: I64) -> Lesson:
+    """Copy what a fine-tune of some networks needs; the scale is today's."""
+    bank, windows = model.bank, state.windows
+    slots, network_of = _pupils(model, state, groups)
+    own = bank.take(groups)
+    return Lesson(
+        groups=groups,
+        **{name: own[name] for name in ("key", "n_rounds", "n_steps", "weights", "previous", "m", "v")},
+        slots=slots,
+        network_of=network_of,
+        n_trained=state.ledger.n_trained[slots],
+        **{name: array for name, array in windows.take(slots).items() if name != "newest"},
+        middle=state.scaling.mean[slots],
+        spread=np.where(state.pending.spread_of_scale[slots] > 0, state.scaling.spread(slots), 0.0),
+        interval=state.cadence.step_s[slots],
     )
-    n_held = np.minimum(state.windows.n[slots], state.windows.value.shape[1])
-    newest = n_held - training.window - 1  # latest start whose first target has been read
-    is_recent = np.arange(n_draws) % 2 == 0
-    oldest = np.where(is_recent, np.maximum(1, newest - _N_RECENT), 1)
-    start = oldest + (draws[:, 1] * (newest - oldest + 1)).astype(np.int64)
-    x, y, is_known = _cut(model, state, slots.ravel(), (state.windows.n[slots] - n_held + start).ravel())
-    shape = (len(groups), n_steps, n_rows, training.window, -1)
-    x, y, is_known = x.reshape(shape), y.reshape(shape), is_known.reshape(shape)
-    return [Windows(x[:, i], y[:, i], is_known[:, i]) for i in range(n_steps)]
 
 
-def _cut(model: Model, state: State, slots: I64, first: I64) -> tuple[F32, F32, Bool]:
-    """Cut windows with their targets.
-
-    Args:
-        model: Settings.
-        state: The shard.
-        slots: Stream of each window, shape (N,).
-        first: Number of its first reading; the one before is still held, shape (N,).
-
-    Returns:
-        Inputs (N, T, F), targets (N, T, C) and whether each target is known and may teach (N, T, C).
-    """
-    length, width = model.settings.training.window, state.windows.value.shape[1]
-    number = first[:, None] + np.arange(-1, length + model.horizons.long)
-    at = number % width
-    rows = slots[:, None]
-    value, time = state.windows.value[rows, at], state.windows.time[rows, at]
-    may_teach = (number < state.windows.n[rows]) & state.windows.is_taught[rows, at]
-    inside = slice(1, length + 1)
-    interval = np.diff(time[:, : length + 1], axis=1)
-    x = inputs(state, slots, value[:, inside], value[:, :length], time[:, inside], interval)
-    y, is_known = _targets(model, state, slots, value, may_teach)
-    return x, y, is_known
+def _pupils(model: Model, state: State, groups: I64) -> tuple[I64, I64]:
+    """Return the streams that networks learn from, by network; of those with very many, a fresh sample."""
+    live = state.table.live
+    order = live[np.argsort(state.ledger.group[live], kind="stable")]
+    group_of = state.ledger.group[order]
+    first, last = np.searchsorted(group_of, groups), np.searchsorted(group_of, groups, side="right")
+    members = []
+    for group, start, end in zip(groups, first, last, strict=True):
+        own = order[start:end]
+        if len(own) > _MAX_STREAMS:
+            key, offset = model.bank.key[[group]], _STREAM_DRAWS + np.uint64(model.bank.n_rounds[group]) * np.uint64(len(own))
+            own = np.sort(own[np.argsort(uniforms(key, len(own), offset)[0], kind="stable")[:_MAX_STREAMS]])
+        members.append(own)
+    return np.concatenate(members), np.repeat(np.arange(len(groups)), [len(own) for own in members])
 
 
-def _targets(model: Model, state: State, slots: I64, value: F64, may_teach: Bool) -> tuple[F32, Bool]:
-    """Return what the networks should have foretold at each reading of each window, scaled."""
-    length = model.settings.training.window
-    middle, spread = state.pending.location_of_scale[slots, None], state.pending.spread_of_scale[slots, None]
-    reach = spread * np.sinh(Z_BOUND)  # beyond it squashed values are alike; sums of glitches would lose the rest
-    deviation = np.where(may_teach, np.clip(value - middle, -reach, reach), 0.0)
-    sums = _cumulative(deviation)
-    changes = _cumulative(np.abs(np.diff(deviation, axis=1)))
-    missing = _cumulative(~may_teach)
-    at = np.arange(1, length + 1)  # place of each reading of the window in ``value``
-    y = np.empty((len(slots), length, N_TARGETS), np.float32)
-    is_known = np.empty(y.shape, np.bool_)
-    for target, horizon in enumerate(model.horizons.lengths):
-        first = at if target == ACTIVITY else at + 1  # the first change starts at the reading itself
-        is_known[..., target] = missing[:, at + 1 + horizon] == missing[:, first]
-        if target != ACTIVITY:
-            mean = (sums[:, at + 1 + horizon] - sums[:, at + 1]) / horizon
-            y[..., target] = squash(mean + middle, middle, spread)
-        else:
-            mean_change = (changes[:, at + horizon] - changes[:, at]) / horizon
-            y[..., target] = log_activity(mean_change, spread) - np.log(spread)
-    return y, is_known
+def teach(lesson: Lesson, settings: Settings) -> Taught:
+    """Fine-tune the networks of a lesson, and let the gate decide what goes live. Pure."""
+    network = network_for(settings.forecast)
+    trial = unseen(lesson, settings)
+    is_rolled_back = is_regression(
+        examine(network, lesson.weights, trial), examine(network, lesson.previous, trial)
+    )
+    champion = np.where(is_rolled_back[:, None, None], lesson.previous, lesson.weights)
+    is_young = lesson.n.max() < _N_YOUNG
+    batches = minibatches(lesson, settings, settings.training.steps * (2 if is_young else 1))
+    before = Weights(champion, lesson.m, lesson.v, lesson.n_steps)
+    after = fine_tune(network, before, batches, settings.training.learning_rate)
+    exam = hold_out(lesson, settings)
+    finite = np.logical_and.reduce([is_finite(a) for a in (after.weights, after.m, after.v)])
+    outcome = verdict(examine(network, champion, exam), examine(network, after.weights, exam), finite)
+    accepted = (outcome == Outcome.ACCEPTED)[:, None, None]
+    return Taught(
+        weights=np.where(accepted, after.weights, champion),
+        previous=np.where(accepted, champion, lesson.previous),
+        m=np.where(accepted, after.m, before.m),
+        v=np.where(accepted, after.v, before.v),
+        n_steps=np.where(accepted[:, 0, 0], after.n_steps, before.n_steps),
+        outcome=outcome,
+        is_rolled_back=is_rolled_back,
+    )
 
 
-def _cumulative(a: F64 | Bool) -> F64:
-    """Return sums of the first 0, 1, ... columns, shape (N, L + 1)."""
-    out = np.zeros((len(a), a.shape[1] + 1))
-    np.cumsum(a, axis=1, out=out[:, 1:])
-    return out
+def apply(model: Model, state: State, lesson: Lesson, taught: Taught) -> None:
+    """Put new weights in force and rebuild their streams' hidden states; what has changed hands since is left alone."""
+    bank, groups = model.bank, lesson.groups
+    is_same = (bank.key[groups] == lesson.key) & (bank.n_rounds[groups] == lesson.n_rounds)
+    bank.put(
+        groups[is_same],
+        {
+            **{name: getattr(taught, name)[is_same] for name in ("weights", "previous", "m", "v", "n_steps")},
+            "key": lesson.key[is_same],
+            "n_rounds": lesson.n_rounds[is_same] + np.int32(1),
+        },
+    )
+    own = is_same[lesson.network_of] & (state.ledger.group[lesson.slots] == groups[lesson.network_of])
+    own &= state.windows.n[lesson.slots] >= lesson.n  # the slot has not been given to another stream
+    scaled = own & (lesson.spread > 0)
+    put_scale(state, lesson.slots[scaled], lesson.scale.at(scaled))
+    live = state.table.live
+    streams = live[np.isin(state.ledger.group[live], groups[is_same])]
+    state.ledger.n_trained[streams] = state.windows.n[streams]
+    state.ledger.n_trained[lesson.slots[own]] = lesson.n[own]
+    rebuild(model, state, streams)

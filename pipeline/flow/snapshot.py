@@ -18,9 +18,10 @@ from pipeline.core.records import I64
 from pipeline.core.settings import Settings
 from pipeline.flow.state import Model, State
 from pipeline.forecast.bank import empty_bank
+from pipeline.forecast.network import network_for
 
-_STATE_MAGIC = b"FTSTATE1"
-_MODEL_MAGIC = b"FTMODEL1"
+_STATE_MAGIC = b"FTSTATE2"
+_MODEL_MAGIC = b"FTMODEL2"
 _DIGEST_BYTES = 32
 _NAMES = "streams"
 
@@ -90,10 +91,11 @@ def unpack_model(data: bytes, settings: Settings) -> Model:
         SnapshotError: Wrong kind or version, damaged, or made with other sizes.
     """
     arrays, _ = _open(_MODEL_MAGIC, data)
-    n_groups = len(arrays["bias"]) if "bias" in arrays else 0
-    bank = empty_bank(n_groups, settings.forecast.hidden)
+    n_groups = len(arrays["key"]) if "key" in arrays else 0
+    network = network_for(settings.forecast)
+    bank = empty_bank(n_groups, network, settings.forecast.ensemble)
     _put(bank, np.arange(n_groups), arrays)
-    return Model(settings, bank)
+    return Model(settings, bank, network)
 
 
 def _put(part: SlotArrays, slots: I64, arrays: dict[str, AnyArray]) -> None:

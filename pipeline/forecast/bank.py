@@ -1,7 +1,8 @@
-"""The bank of LSTMs: weights with a leading group axis, and one step of all streams through them.
+"""The bank of networks: weights with leading axes of group and member, and one step of all streams through them.
 
 Numbers in, numbers out, as numpy arrays; torch stays behind this line. A stream belongs to one
-group; with one group per stream every stream has its own network, with one group all share it.
+group, and each group has an ensemble of E members that differ in their seed. With one group per
+stream every stream has its own networks, with one group all share them.
 """
 
 from dataclasses import dataclass
@@ -13,72 +14,46 @@ from torch import Tensor
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, I32, I64, U64, Bool
 from pipeline.core.seeds import uniforms
-from pipeline.forecast.cells import lstm_step
-from pipeline.forecast.features import N_FEATURES
-from pipeline.forecast.targets import N_TARGETS
+from pipeline.forecast.network import Network
 
-torch.set_num_threads(1)  # nets this small run many times slower on more
-
-_START_WEIGHTS = (1.0, 0.8, 0.5, 0.0)  # damped persistence, per target
-_START_LOG_SPREAD = -1.0
+_MEMBER_STRIDE = np.uint64(0xD1342543DE82EF95)  # odd: keys of members are as unlike as those of groups
 
 
 @dataclass
 class Bank(SlotArrays):
-    """Weights and optimiser state; G groups, F features, H hidden, C targets.
+    """Weights and optimiser state; G groups, E members, P weights.
 
     Attributes:
-        kernel: From input and hidden state to gates i, f, o, g, float32, shape (G, F + H, 4H).
-        bias: Shape (G, 4H).
-        head: From hidden state and input to location and log-spread, shape (G, H + F, 2C).
-        head_bias: Shape (G, 2C).
-        m_*, v_*: Adam's first and second moments of the four.
+        weights: In force, float32, shape (G, E, P).
+        previous: In force before the last fine-tune, to roll back to, shape (G, E, P).
+        m: Adam's first moment, shape (G, E, P).
+        v: Adam's second moment, shape (G, E, P).
         key: Of the group's own random numbers, uint64, shape (G,).
         n_steps: Optimiser steps taken, int32, shape (G,).
         n_rounds: Fine-tunes, int32, shape (G,).
     """
 
-    kernel: F32 = column(np.float32, "inputs", "gates")
-    bias: F32 = column(np.float32, "gates")
-    head: F32 = column(np.float32, "inputs", "outputs")
-    head_bias: F32 = column(np.float32, "outputs")
-    m_kernel: F32 = column(np.float32, "inputs", "gates")
-    m_bias: F32 = column(np.float32, "gates")
-    m_head: F32 = column(np.float32, "inputs", "outputs")
-    m_head_bias: F32 = column(np.float32, "outputs")
-    v_kernel: F32 = column(np.float32, "inputs", "gates")
-    v_bias: F32 = column(np.float32, "gates")
-    v_head: F32 = column(np.float32, "inputs", "outputs")
-    v_head_bias: F32 = column(np.float32, "outputs")
+    weights: F32 = column(np.float32, "members", "weights")
+    previous: F32 = column(np.float32, "members", "weights")
+    m: F32 = column(np.float32, "members", "weights")
+    v: F32 = column(np.float32, "members", "weights")
     key: U64 = column(np.uint64)
     n_steps: I32 = column(np.int32)
     n_rounds: I32 = column(np.int32)
 
-    @property
-    def n_hidden(self) -> int:
-        """Hidden size H."""
-        return int(self.bias.shape[1]) // 4
-
-    def initialise(self, groups: I64, keys: U64) -> None:
-        """Give groups fresh weights, a function of their keys alone.
-
-        Uniform within ``1 / sqrt(H)``, forget bias 1 (Gers et al. 2000), and a head that starts as
-        damped persistence, so that forecasts are sane from the first readings.
-        """
+    def initialise(self, network: Network, groups: I64, keys: U64) -> None:
+        """Give groups fresh weights, a function of their keys alone."""
         self.reset(groups)
         self.key[groups] = keys
-        n_inputs, width = self.kernel.shape[1:]
-        draws = uniforms(keys, n_inputs * width).reshape(-1, n_inputs, width)
-        self.kernel[groups] = (2 * draws - 1) / np.sqrt(self.n_hidden)
-        self.bias[groups, self.n_hidden : 2 * self.n_hidden] = 1.0
-        for target, weight in enumerate(_START_WEIGHTS):
-            self.head[groups, self.n_hidden, 2 * target] = weight  # on the squashed value
-        self.head_bias[groups, 1::2] = _START_LOG_SPREAD
+        for member in range(self.weights.shape[1]):
+            own = keys + np.uint64(member) * _MEMBER_STRIDE
+            self.weights[groups, member] = network.initial(uniforms(own, network.stack.n_weights))
+        self.previous[groups] = self.weights[groups]
 
 
-def empty_bank(capacity: int, n_hidden: int) -> Bank:
+def empty_bank(capacity: int, network: Network, n_members: int) -> Bank:
     """Allocate ``capacity`` groups; ``Bank.initialise`` makes them networks."""
-    return Bank.empty(capacity, inputs=N_FEATURES + n_hidden, gates=4 * n_hidden, outputs=2 * N_TARGETS)
+    return Bank.empty(capacity, members=n_members, weights=network.n_weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,63 +103,123 @@ def plan_for(group_of: I32) -> Plan:
 
 
 def _lay(rows: F32, plan: Plan) -> Tensor:
-    """Bring (A, N) rows into the plan's (G, R, N) rectangle, empty places zero."""
+    """Bring (A, ...) rows into the plan's (G, R, ...) rectangle, empty places zero."""
+    shape = (plan.n_groups, plan.n_rows, *rows.shape[1:])
     if plan.place is None:
-        return torch.from_numpy(rows).view(plan.n_groups, plan.n_rows, -1)
-    laid = torch.zeros(plan.n_groups * plan.n_rows, rows.shape[1])
+        return torch.from_numpy(rows).view(shape)
+    laid = torch.zeros(plan.n_groups * plan.n_rows, *rows.shape[1:])
     laid[torch.from_numpy(plan.place)] = torch.from_numpy(rows)
-    return laid.view(plan.n_groups, plan.n_rows, -1)
+    return laid.view(shape)
 
 
-def _collect(laid: Tensor, plan: Plan) -> F32:
-    """Undo ``_lay``."""
-    flat = laid.reshape(plan.n_groups * plan.n_rows, -1)
+def _collect(laid: Tensor, plan: Plan, n_members: int) -> F32:
+    """Bring (G * E, R, N) results back to (A, E, N)."""
+    by_row = laid.view(plan.n_groups, n_members, plan.n_rows, -1).transpose(1, 2)
+    flat = by_row.reshape(plan.n_groups * plan.n_rows, n_members, -1)
     found: F32 = (flat if plan.place is None else flat[torch.from_numpy(plan.place)]).numpy()
     return found
 
 
-def step(bank: Bank, plan: Plan, x: F32, h: F32, c: F32) -> tuple[F32, F32, F32]:
+def plans_for(group_of: I32) -> list[tuple[slice | I64, Plan]]:
+    """Lay out streams by group, groups of like size together: a rectangle is as high as its largest group.
+
+    Args:
+        group_of: Group of each stream, shape (A,).
+
+    Returns:
+        Which streams, and their layout; together they hold every stream once.
+
+    Example:
+        >>> [(plan.n_groups, plan.n_rows) for _, plan in plans_for(np.array([0] * 100 + [1, 2, 3], np.int32))]
+        [(3, 1), (1, 100)]
+    """
+    plan = plan_for(group_of)
+    if plan.n_groups * plan.n_rows <= 2 * len(group_of):
+        return [(slice(None), plan)]
+    size = np.bincount(group_of)[group_of]
+    classes = np.ceil(np.log2(size)).astype(np.int64)
+    found = [np.flatnonzero(classes == own) for own in np.unique(classes)]
+    return [(index, plan_for(group_of[index])) for index in found]
+
+
+def step(network: Network, bank: Bank, group_of: I32, x: F32, state: F32) -> tuple[F32, F32]:
     """Advance streams by one reading.
 
     Args:
+        network: Layout of the weights.
         bank: Weights.
-        plan: Layout of the streams, from ``plan_for``.
+        group_of: Group of each stream, shape (A,).
         x: Features, float32, shape (A, F).
-        h: Hidden state, float32, shape (A, H).
-        c: Cell state, float32, shape (A, H).
+        state: Hidden state, float32, shape (A, E, N).
 
     Returns:
-        New h, new c, and the outputs (location, log-spread per target), shape (A, 2C).
+        Outputs (location, log-spread per target), shape (A, E, 2C), and the new state.
     """
+    return _step(network, bank, plans_for(group_of), x, state)
+
+
+def _step(network: Network, bank: Bank, plans: list[tuple[slice | I64, Plan]], x: F32, state: F32) -> tuple[F32, F32]:
+    if len(plans) == 1:
+        return _step_plan(network, bank, plans[0][1], x, state)
+    out = np.empty((*state.shape[:2], network.n_outputs), np.float32)
+    new_state = np.empty_like(state)
+    for index, plan in plans:
+        out[index], new_state[index] = _step_plan(network, bank, plan, x[index], state[index])
+    return out, new_state
+
+
+def _step_plan(network: Network, bank: Bank, plan: Plan, x: F32, state: F32) -> tuple[F32, F32]:
+    """Step one rectangle."""
+    n_members = state.shape[1]
     with torch.no_grad():
-        x_h = _lay(np.concatenate((x, h), axis=1), plan)
-        gates = torch.baddbmm(_weights(bank.bias, plan)[:, None], x_h, _weights(bank.kernel, plan))
-        new_h, new_c = lstm_step(gates, _lay(c, plan))
-        h_x = torch.cat((new_h, x_h[..., : x.shape[1]]), dim=-1)
-        out = torch.baddbmm(_weights(bank.head_bias, plan)[:, None], h_x, _weights(bank.head, plan))
-        return _collect(new_h, plan), _collect(new_c, plan), _collect(out, plan)
+        weights = torch.from_numpy(bank.weights[plan.groups]).flatten(0, 1)  # (G * E, P)
+        laid_x = _lay(x, plan)[:, None].expand(-1, n_members, -1, -1).flatten(0, 1)
+        laid_state = _lay(state, plan).transpose(1, 2).flatten(0, 1)
+        out, laid_state = network.step(weights, laid_x, laid_state)
+        return _collect(out, plan, n_members), _collect(laid_state, plan, n_members)
 
 
-def _weights(array: F32, plan: Plan) -> Tensor:
-    return torch.from_numpy(array[plan.groups])
-
-
-def run(bank: Bank, plan: Plan, x: F32, is_valid: Bool) -> tuple[F32, F32, F32]:
+def run(network: Network, bank: Bank, group_of: I32, x: F32, is_valid: Bool) -> tuple[F32, F32]:
     """Run streams over a stretch of readings from a zero state.
 
     Args:
+        network: Layout of the weights.
         bank: Weights.
-        plan: Layout of the streams.
+        group_of: Group of each stream, shape (A,).
         x: Features, float32, shape (A, L, F), right-aligned.
         is_valid: False where a stream has no such reading, shape (A, L); its state stays zero there.
 
     Returns:
-        Final h, c and outputs, as ``step``.
+        Final outputs and state, as ``step``.
     """
-    n = bank.n_hidden
-    h, c = np.zeros((len(x), n), np.float32), np.zeros((len(x), n), np.float32)
-    out = np.zeros((len(x), 2 * N_TARGETS), np.float32)
+    n_members = bank.weights.shape[1]
+    state = np.zeros((len(x), n_members, network.stack.n_state), np.float32)
+    out = np.zeros((len(x), n_members, network.n_outputs), np.float32)
+    plans = plans_for(group_of)
     for t in range(x.shape[1]):
-        h, c, out = step(bank, plan, np.ascontiguousarray(x[:, t]), h, c)
-        h, c = h * is_valid[:, t, None], c * is_valid[:, t, None]
-    return h, c, out
+        out, state = _step(network, bank, plans, np.ascontiguousarray(x[:, t]), state)
+        state = state * is_valid[:, t, None, None]
+    return out, state
+
+
+def combine(out: F32) -> F32:
+    """Make one forecast of those of an ensemble: the mixture's mean, and its spread, disagreement included.
+
+    Args:
+        out: Location and log-spread per target of each member, shape (A, E, 2C).
+
+    Returns:
+        Shape (A, 2C).
+
+    Example:
+        >>> combine(np.array([[[1.0, 0.0], [3.0, 0.0]]], np.float32))[0].round(3).tolist()
+        [2.0, 0.347]
+    """
+    if out.shape[1] == 1:
+        return out[:, 0]
+    location, log_spread = out[..., 0::2], np.clip(out[..., 1::2], -20, 20)
+    both = np.empty((len(out), out.shape[2]), np.float32)
+    both[:, 0::2] = location.mean(axis=1)
+    apart = location - both[:, None, 0::2]
+    both[:, 1::2] = 0.5 * np.log((np.exp(2 * log_spread) + apart * apart).mean(axis=1))
+    return both

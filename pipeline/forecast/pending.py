@@ -15,7 +15,6 @@ from pipeline.forecast.targets import ACTIVITY, LONG, N_TARGETS, NEXT, SHORT, Ho
 from pipeline.forecast.training import MAX_LOG_SPREAD, MIN_LOG_SPREAD
 
 N_SETTLING = 16  # readings after a start or gap before a forecast is held against reality
-_MOST_HALF_WIDTH = 3.0  # squashed units: an interval reaches ten spreads past the middle, not millions
 
 
 @dataclass
@@ -23,37 +22,28 @@ class Pending(SlotArrays):
     """Hidden state and forecasts under way; P = sum of the horizons.
 
     Attributes:
-        h: Hidden state, float32, shape (S, H).
-        c: Cell state, float32, shape (S, H).
+        hidden: Hidden state of each member's network, float32, shape (S, E, N).
         location_of_scale: Middle of the network's scale, sensor's unit, shape (S,).
         spread_of_scale: Its spread, sensor's unit; 0 until the stream has a scale, shape (S,).
         interval_of_scale: Usual seconds between readings when the scale was set, shape (S,).
         n_since: Readings since the start or the last gap, int64, shape (S,).
         location: Forecasts under way, one ring per horizon side by side, NaN for none, shape (S, P).
         scale: Their scales, float32, shape (S, P).
-        lower: Lower end of the interval of the next reading, shape (S,).
-        upper: Upper end, shape (S,).
     """
 
-    h: F32 = column(np.float32, "hidden")
-    c: F32 = column(np.float32, "hidden")
+    hidden: F32 = column(np.float32, "members", "hidden")
     location_of_scale: F64 = column(np.float64)
     spread_of_scale: F64 = column(np.float64)
     interval_of_scale: F64 = column(np.float64, fill=np.nan)
     n_since: I64 = column(np.int64)
     location: F64 = column(np.float64, "pending", fill=np.nan)
     scale: F32 = column(np.float32, "pending")
-    lower: F64 = column(np.float64, fill=np.nan)
-    upper: F64 = column(np.float64, fill=np.nan)
 
     def forget(self, slots: I64) -> None:
         """Drop hidden state and forecasts under way, after a gap; the scale stays."""
-        self.h[slots] = 0
-        self.c[slots] = 0
+        self.hidden[slots] = 0
         self.n_since[slots] = 0
         self.location[slots] = np.nan
-        self.lower[slots] = np.nan
-        self.upper[slots] = np.nan
 
     def due(self, ix: Slots, slots: I64, horizons: Horizons) -> tuple[F64, F64]:
         """Return location and scale of the forecasts that complete with the reading that arrives.
@@ -68,15 +58,17 @@ class Pending(SlotArrays):
         scale[n[:, None] < np.array(horizons.lengths) + N_SETTLING] = np.nan
         return location, scale
 
-    def foretell(self, slots: I64, number: I64, out: F32, horizons: Horizons, quantile: float) -> None:
-        """Keep the network's outputs as forecasts.
+    def foretell(self, slots: I64, number: I64, out: F32, horizons: Horizons) -> tuple[F64, F64]:
+        """Keep the network's outputs as forecasts; return location and scale of the next reading, sensor's unit.
 
         Args:
             slots: Streams, shape (A,).
             number: Which forecast since the start or gap this is, shape (A,).
             out: Location and log-spread per target, in scaled units, shape (A, 2C).
             horizons: Lengths.
-            quantile: Half-width of the shown interval, in scales of the Student-t.
+
+        Returns:
+            Shape (A,) each; NaN where the stream has no scale yet.
         """
         middle, spread = self.location_of_scale[slots], self.spread_of_scale[slots]
         middle = np.where(spread > 0, middle, np.nan)  # no scale yet, no forecast
@@ -92,10 +84,7 @@ class Pending(SlotArrays):
         at = self._places(number, horizons)
         self.location[slots[:, None], at] = location
         self.scale[slots[:, None], at] = scale
-        most = np.abs(mu[:, NEXT]) + _MOST_HALF_WIDTH
-        half = np.minimum(quantile * s[:, NEXT], most)
-        self.lower[slots] = unsquash(mu[:, NEXT] - half, middle, spread)
-        self.upper[slots] = unsquash(mu[:, NEXT] + half, middle, spread)
+        return location[:, NEXT], scale[:, NEXT]
 
     @staticmethod
     def _places(n: I64, horizons: Horizons) -> I64:
@@ -104,18 +93,3 @@ class Pending(SlotArrays):
         starts = np.cumsum(lengths) - lengths
         places: I64 = starts + n[:, None] % lengths
         return places
-
-
-def student_t_quantile(probability: float) -> float:
-    """Return the quantile of Student's t with 4 degrees of freedom, in closed form (Shaw 2006).
-
-    Args:
-        probability: Between 0 and 1.
-
-    Example:
-        >>> round(student_t_quantile(0.99), 3)
-        3.747
-    """
-    alpha = 4 * probability * (1 - probability)
-    q = np.cos(np.arccos(np.sqrt(alpha)) / 3) / np.sqrt(alpha)
-    return float(np.sign(probability - 0.5) * 2 * np.sqrt(max(q - 1, 0.0)))

@@ -1,6 +1,7 @@
 """Fine-tuning: a few bounded gradient steps of many networks at once, on windows already seen.
 
-Pure: weights and windows in, new weights out. Which streams are due, and when, is decided elsewhere.
+Pure: weights and windows in, new weights out. Which streams are due, and when, is decided elsewhere;
+whether the new weights may go live is the gate's.
 Recipe of DETECTION.md 2.1: Student-t likelihood, Adam (Kingma & Ba 2015), clipped gradients.
 """
 
@@ -10,17 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.core.records import F32, I64, Bool
-from pipeline.forecast.bank import Bank
-from pipeline.forecast.cells import lstm_sequence
+from pipeline.core.records import F32, I32, Bool
+from pipeline.forecast.network import Network
 
 NU = 4.0  # degrees of freedom of the Student-t likelihood
 N_SETTLING = 4  # first steps of a window are not scored: the hidden state starts at zero
 MIN_LOG_SPREAD, MAX_LOG_SPREAD = -6.0, 4.0
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.99, 1e-8
 _MAX_NORM = 5.0
-_FIXED = ("key", "n_rounds")
-_WEIGHTS = ("kernel", "bias", "head", "head_bias")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class Windows:
     Attributes:
         x: Features, float32, shape (G, B, T, F).
         y: Targets, scaled, float32, shape (G, B, T, C).
-        is_known: The target has been observed and may teach, shape (G, B, T, C).
+        is_known: The target has been observed and counts, shape (G, B, T, C).
     """
 
     x: F32
@@ -38,82 +36,98 @@ class Windows:
     is_known: Bool
 
 
-def student_t_loss(location: Tensor, log_spread: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Return the negative log-likelihood per group, up to a constant.
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights of G groups of E members, and the optimiser's state.
+
+    Attributes:
+        weights: float32, shape (G, E, P).
+        m: First moment, shape (G, E, P).
+        v: Second moment, shape (G, E, P).
+        n_steps: Optimiser steps taken, int32, shape (G,).
+    """
+
+    weights: F32
+    m: F32
+    v: F32
+    n_steps: I32
+
+
+def student_t_nll(location: Tensor, log_spread: Tensor, y: Tensor) -> Tensor:
+    """Return the negative log-likelihood of each target, up to a constant.
 
     ``log s + (nu + 1) / 2 * log(1 + ((y - mu) / s)^2 / nu)`` with nu = 4: outliers pull with bounded
     force. ``log s`` is kept within [-6, 4].
 
     Args:
-        location: mu, shape (T, G, B, C).
-        log_spread: log s, shape (T, G, B, C).
-        y: Targets, shape (T, G, B, C).
-        weight: 1 where the target counts, else 0.
-
-    Returns:
-        Loss summed over groups, each the mean over its T * B * C places; a scalar.
+        location: mu, any shape.
+        log_spread: log s, same shape.
+        y: Targets, same shape.
     """
     log_s = log_spread.clamp(MIN_LOG_SPREAD, MAX_LOG_SPREAD)
     z = (y - location) * torch.exp(-log_s)
-    nll = log_s + (NU + 1) / 2 * torch.log1p(z * z / NU)
-    return (nll * weight).sum() / (y.shape[0] * y.shape[2])
+    return log_s + (NU + 1) / 2 * torch.log1p(z * z / NU)
 
 
-def fine_tune(bank: Bank, groups: I64, minibatches: list[Windows], learning_rate: float) -> Bool:
-    """Take one optimiser step per minibatch; networks that turn out not finite keep their old weights.
+def forward(network: Network, weights: Tensor, windows: Windows, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Run every member of every group over its group's windows.
 
     Args:
-        bank: Changed in place at ``groups`` only.
-        groups: Networks to train, shape (G,).
+        network: Layout of the weights.
+        weights: Shape (G, E, P).
+        windows: Of the same groups.
+        keep: Dropout masks of the stack, or None.
+
+    Returns:
+        Location and log-spread, shape (G, E, T, B, C) each.
+    """
+    n_groups, n_members = weights.shape[:2]
+    n_rows, n_steps = windows.x.shape[1:3]
+    x = torch.from_numpy(windows.x).permute(2, 0, 1, 3)[:, :, None].expand(-1, -1, n_members, -1, -1)
+    out = network.sequence(weights.flatten(0, 1), x.flatten(1, 2).contiguous(), keep)  # (G * E, T * B, 2C)
+    laid = out.view(n_groups, n_members, n_steps, n_rows, -1)
+    return laid[..., 0::2], laid[..., 1::2]
+
+
+def targets(windows: Windows) -> tuple[Tensor, Tensor]:
+    """Return targets and their weights, 0 or 1, shape (G, 1, T, B, C), as ``forward`` lays them out."""
+    y = torch.from_numpy(windows.y).transpose(1, 2)[:, None]
+    counts = torch.from_numpy(windows.is_known).transpose(1, 2)[:, None].to(torch.float32)
+    counts[:, :, :N_SETTLING] = 0
+    return y, counts
+
+
+def fine_tune(network: Network, before: Weights, minibatches: list[Windows], learning_rate: float) -> Weights:
+    """Take one optimiser step per minibatch.
+
+    Args:
+        network: Layout of the weights.
+        before: Not changed.
         minibatches: Windows, the same groups in each.
         learning_rate: Adam's step size.
 
     Returns:
-        True per group where the new weights were accepted, shape (G,).
+        New weights; not checked, they may be anything if the windows were.
     """
-    before = bank.take(groups)
-    state = {name: torch.from_numpy(array) for name, array in bank.take(groups).items() if name not in _FIXED}
-    for windows in minibatches:
-        weights = [state[name].requires_grad_() for name in _WEIGHTS]
-        gradients = torch.autograd.grad(_loss(weights, windows), weights)
+    steps = torch.from_numpy(before.n_steps).to(torch.float32)[:, None, None]
+    weights, m, v = (torch.from_numpy(a).clone() for a in (before.weights, before.m, before.v))
+    for number, windows in enumerate(minibatches, start=1):
+        weights.requires_grad_()
+        y, counts = targets(windows)
+        nll = student_t_nll(*forward(network, weights, windows), y)
+        loss = (nll * counts).sum() / (windows.x.shape[1] * windows.x.shape[2])  # each network's own mean, summed
+        (gradient,) = torch.autograd.grad(loss, weights)
         with torch.no_grad():
-            _adam(state, gradients, learning_rate)
-    after = {name: tensor.detach().numpy() for name, tensor in state.items()}
-    is_finite: Bool = np.logical_and.reduce(
-        [np.isfinite(a.reshape(len(groups), -1)).all(axis=1) for a in after.values()],
-    )
-    kept = {name: np.where(is_finite.reshape(-1, *[1] * (a.ndim - 1)), a, before[name]) for name, a in after.items()}
-    bank.put(groups, before | kept)
-    bank.n_rounds[groups] += 1
-    return is_finite
+            weights = weights.detach() - learning_rate * _adam(gradient, m, v, steps + number)
+    n_steps = before.n_steps + np.int32(len(minibatches))
+    return Weights(weights.numpy(), m.numpy(), v.numpy(), n_steps)
 
 
-def _loss(weights: list[Tensor], windows: Windows) -> Tensor:
-    """Forward pass and loss, averaged over targets."""
-    kernel, bias, head, head_bias = weights
-    x = torch.from_numpy(windows.x).permute(2, 0, 1, 3).contiguous()  # (T, G, B, F)
-    y = torch.from_numpy(windows.y).permute(2, 0, 1, 3)
-    weight = torch.from_numpy(windows.is_known).permute(2, 0, 1, 3).to(torch.float32)
-    weight[:N_SETTLING] = 0
-    hs = lstm_sequence(x, kernel, bias)
-    h_x = torch.cat((hs, x), dim=-1).transpose(0, 1)  # (G, T, B, H + F)
-    flat = h_x.reshape(len(kernel), -1, head.shape[1])
-    out = torch.baddbmm(head_bias[:, None], flat, head).view(*h_x.shape[:3], -1).transpose(0, 1)
-    return student_t_loss(out[..., 0::2], out[..., 1::2], y, weight)
-
-
-def _adam(state: dict[str, Tensor], gradients: tuple[Tensor, ...], learning_rate: float) -> None:
-    """One step per group, gradients clipped to norm 5 per group."""
-    squared = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients]).sum(dim=0)  # (G,)
-    shrink = (_MAX_NORM / squared.sqrt()).clamp(max=1.0)
-    state["n_steps"] += 1
-    n = state["n_steps"].to(torch.float32)
-    correct_1, correct_2 = 1 - _BETA_1**n, 1 - _BETA_2**n
-    for name, gradient in zip(_WEIGHTS, gradients, strict=True):
-        each = (-1, *[1] * (gradient.dim() - 1))
-        g = gradient * shrink.view(each)
-        m, v = state[f"m_{name}"], state[f"v_{name}"]
-        m.lerp_(g, 1 - _BETA_1)
-        v.mul_(_BETA_2).addcmul_(g, g, value=1 - _BETA_2)
-        step = (m / correct_1.view(each)) / ((v / correct_2.view(each)).sqrt() + _EPSILON)
-        state[name] = state[name].detach() - learning_rate * step
+def _adam(gradient: Tensor, m: Tensor, v: Tensor, n_steps: Tensor) -> Tensor:
+    """Return the step of each network, its gradient clipped to norm 5; ``m`` and ``v`` move on in place."""
+    norm = gradient.square().sum(dim=-1, keepdim=True).sqrt()
+    g = gradient * (_MAX_NORM / norm).clamp(max=1.0)
+    m.lerp_(g, 1 - _BETA_1)
+    v.mul_(_BETA_2).addcmul_(g, g, value=1 - _BETA_2)
+    root = (v / (1 - _BETA_2**n_steps)).sqrt_().add_(_EPSILON)
+    return (m / (1 - _BETA_1**n_steps)) / root

@@ -1,28 +1,26 @@
-"""The yardstick of the benchmarks: nothing but the batched LSTM cell step, as fast as torch does it."""
+"""The yardstick of the benchmarks: nothing but the batched step of the cells, as fast as torch does it."""
 
 import numpy as np
 import torch
 
 from pipeline.forecast.bank import Bank, Plan
-from pipeline.forecast.cells import lstm_step
-from pipeline.forecast.features import N_FEATURES
+from pipeline.forecast.network import Network
 
 
-def bare_loop(bank: Bank, plan: Plan, n_steps: int) -> None:
-    """Step all streams ``n_steps`` times with random inputs: no features, scores, windows or numpy.
+def bare_loop(network: Network, bank: Bank, plan: Plan, n_steps: int) -> None:
+    """Step all streams ``n_steps`` times with random inputs: no features, head, scores, windows or numpy.
 
     Args:
-        bank: The networks.
+        network: Layout of the weights.
+        bank: The networks; one member of each group is stepped.
         plan: The streams, of the full rectangle of groups and rows.
         n_steps: Steps.
     """
-    n_hidden = bank.n_hidden
-    kernel, bias = torch.from_numpy(bank.kernel[plan.groups]), torch.from_numpy(bank.bias[plan.groups])[:, None]
-    x_h = torch.from_numpy(
-        np.random.default_rng(0).normal(size=(plan.n_groups, plan.n_rows, N_FEATURES + n_hidden)).astype(np.float32)
-    )
-    c = torch.zeros(plan.n_groups, plan.n_rows, n_hidden)
+    stack = network.stack
+    weights = torch.from_numpy(bank.weights[plan.groups])[:, 0, : stack.n_weights]
+    shape = (plan.n_groups, plan.n_rows)
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(*shape, network.n_inputs)).astype(np.float32))
+    state = torch.zeros(*shape, stack.n_state)
     with torch.no_grad():
         for _ in range(n_steps):
-            h, c = lstm_step(torch.baddbmm(bias, x_h, kernel), c)
-            x_h[..., N_FEATURES:] = h
+            state = stack.step(weights, x, state)[1]

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.records import F64, I64, U16, Batch, Bool, Outcome, Readings, Steps
+from pipeline.core.records import F64, I8, I64, U16, Batch, Bool, Detail, Health, Outcome, Readings, Steps
 from pipeline.core.settings import Settings
 from pipeline.flow.engine import update
-from pipeline.flow.learning import due_groups, fine_tune_groups
-from pipeline.flow.state import State, admit, new_model
+from pipeline.flow.learning import Taught, due_groups, fine_tune_groups
+from pipeline.flow.sharing import admit, merge_kinds, networks
+from pipeline.flow.state import State, new_model
+from pipeline.forecast.gate import Outcome as FineTune
+from pipeline.forecast.league import N_FORECASTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ class FleetView:
         score: Its score; NaN while warming up.
         level: Alert level in force.
         is_open: An episode is open.
-        skill_ratio: Recent absolute error of the LSTM over that of persistence; NaN until known.
+        skill_ratio: Recent absolute error of each forecaster over that of persistence, NaN until known, shape (S, F).
+        shown: ``Forecaster`` whose forecast is shown.
         health: Bits of ``Health`` of the last reading, accepted or not.
     """
 
@@ -46,6 +50,7 @@ class FleetView:
     level: F64
     is_open: Bool
     skill_ratio: F64
+    shown: I8
     health: U16
 
 
@@ -57,7 +62,8 @@ class Session:
         model: Settings and weights.
         state: The shard.
         counts: Readings so far by outcome name (``Outcome``, lower case).
-        fine_tunes: Fine-tunes so far by outcome: ``accepted``, ``rejected``.
+        fine_tunes: Fine-tunes so far by outcome (``gate.Outcome``, lower case), and how many were ``rolled_back``.
+        n_drifts: Drifts so far.
 
     Example:
         >>> session = Session(Settings())
@@ -66,12 +72,14 @@ class Session:
         ([0], 1)
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, has_detail: bool = False) -> None:
         self.settings = settings
+        self._has_detail = has_detail
         self.model = new_model(settings)
         self.state = State.empty(settings)
         self.counts = dict.fromkeys((outcome.name.lower() for outcome in Outcome), 0)
-        self.fine_tunes = {"accepted": 0, "rejected": 0}
+        self.fine_tunes = dict.fromkeys([*(outcome.name.lower() for outcome in FineTune), "rolled_back"], 0)
+        self.n_drifts = 0
 
     def process(self, readings: Readings, now: float) -> Steps:
         """Score readings, then learn from them in O(1).
@@ -86,7 +94,9 @@ class Session:
         slot_of = admit(self.model, self.state, readings.names)
         slots = slot_of[readings.stream].astype(np.int32) if len(readings) else np.zeros(0, np.int32)
         batch = Batch(slots, np.arange(len(readings)), readings.time, readings.value, readings.flags)
-        self.state, steps = update(self.model, self.state, batch, now)
+        detail = Detail.blank(len(readings), N_FORECASTERS) if self._has_detail else None
+        self.state, steps = update(self.model, self.state, batch, now, detail)
+        self.n_drifts += int(np.count_nonzero(steps.health & Health.DRIFT))
         for outcome, n in enumerate(np.bincount(steps.outcome, minlength=len(Outcome))):
             self.counts[Outcome(outcome).name.lower()] += int(n)
         return steps
@@ -100,11 +110,19 @@ class Session:
         Returns:
             Number of networks fine-tuned.
         """
+        forecast = self.settings.forecast
+        if forecast.sharing == "auto" and len(networks(self.state)) > forecast.max_networks:
+            merge_kinds(self.model, self.state, forecast.max_networks)
         groups = due_groups(self.model, self.state)[:max_groups]
-        accepted = fine_tune_groups(self.model, self.state, groups)
-        self.fine_tunes["accepted"] += int(accepted.sum())
-        self.fine_tunes["rejected"] += int((~accepted).sum())
+        for taught in fine_tune_groups(self.model, self.state, groups):
+            self.count(taught)
         return len(groups)
+
+    def count(self, taught: Taught) -> None:
+        """Count what became of fine-tunes."""
+        for outcome in FineTune:
+            self.fine_tunes[outcome.name.lower()] += int(np.count_nonzero(taught.outcome == outcome))
+        self.fine_tunes["rolled_back"] += int(taught.is_rolled_back.sum())
 
     def view(self) -> FleetView:
         """Return the last step of every stream, copied."""
@@ -121,6 +139,7 @@ class Session:
             score=ledger.score[live],
             level=np.full(len(live), self.settings.detection.alert_level),
             is_open=self.state.episodes.is_open[live],
-            skill_ratio=self.state.skill.ratio(live),
+            skill_ratio=self.state.league.skill_ratios(live),
+            shown=self.state.league.who[live],
             health=ledger.health[live],
         )

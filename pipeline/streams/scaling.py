@@ -49,6 +49,10 @@ class Scaling(SlotArrays):
         self.mean[slots] = values.mean(axis=1)
         self.var[slots] = values.var(axis=1)
 
+    def recentre(self, slots: I64, values: F64) -> None:
+        """Move the location to recent readings and keep the spread, ``values`` of shape (D, L)."""
+        self.mean[slots] = np.median(values, axis=1)
+
     def discount_glitches(self, slots: I64, values: F64) -> None:
         """Estimate young streams anew without their extremes, once there are enough readings to tell.
 

@@ -1,0 +1,145 @@
+"""The settings of forecasting: the networks, what they see, and how they are trained.
+
+Each has its default, unit, range and how to choose it; ``settings`` holds the other sections.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.core.edge_settings import Section
+
+
+class ContextSettings(Section):
+    """Other streams that a stream's network sees: commands, set points, neighbours."""
+
+    stream: str = Field(
+        min_length=1,
+        max_length=256,
+        title="Streams this is for, as a pattern with * and ?.",
+        description="plant/*/temperature is every temperature of the plant.",
+    )
+    inputs: tuple[str, ...] = Field(
+        min_length=1,
+        max_length=32,
+        title="Streams whose newest value comes in; {device} is the name up to its last slash.",
+        description="{device}/valve is the valve of the same device.",
+    )
+
+
+class ForecastSettings(Section):
+    """The LSTM bank."""
+
+    sharing: Literal["stream", "group", "fleet", "auto"] = Field(
+        "stream",
+        title="Who shares a network: nobody, streams of one kind, all, or nobody while the budgets last.",
+        description="See docs/sharing.md for what each costs and finds.",
+    )
+    kinds: tuple[str, ...] = Field(
+        (),
+        title="Patterns with * and ?; streams that match the same one are of one kind.",
+        description="Others are of the kind that the last part of their name says: temperature, power.",
+    )
+    max_networks: int = Field(
+        2000,
+        ge=1,
+        title="With sharing auto: more networks than this, and kinds begin to share.",
+        description="About 60 KB of memory each.",
+    )
+    ensemble: int = Field(
+        1,
+        ge=1,
+        le=8,
+        title="Networks per stream or group that differ in their seed; their forecasts are averaged.",
+        description="Two forecast and detect a little better, for twice the memory and training.",
+    )
+    cell: Literal["lstm", "peephole", "coupled", "gru", "rnn"] = Field(
+        "lstm",
+        title="Recurrent cell.",
+        description="The others are for comparison; the plain RNN forgets within tens of readings.",
+    )
+    layers: int = Field(1, ge=1, le=4, title="Stacked layers.", description="More were no better on public recordings.")
+    dropout: float = Field(0.0, ge=0, lt=1, title="Share of inputs of each layer dropped in training.")
+    recurrent_dropout: float = Field(0.0, ge=0, lt=1, title="Share of hidden units dropped in training.")
+    hidden: int = Field(
+        24,
+        ge=2,
+        le=512,
+        title="Hidden size H of each LSTM.",
+        description="Bigger was no better on public recordings, and costs its square.",
+    )
+    horizon_short: int = Field(
+        8,
+        ge=2,
+        le=256,
+        title="Readings that the short mean forecast covers.",
+        description="What should be noticed within so many readings.",
+    )
+    horizon_long: int = Field(
+        32,
+        ge=2,
+        le=256,
+        title="Readings that the long mean and activity forecasts cover.",
+        description="Slow faults show in it; longer ones later.",
+    )
+    interval: Literal[0.5, 0.9, 0.99] = Field(
+        0.99,
+        title="Probability of the forecast interval that is shown: 0.5, 0.9 or 0.99.",
+        description="What dashboards draw; it does not change scores or alerts.",
+    )
+    context: tuple[ContextSettings, ...] = Field(
+        (),
+        title="Other streams as inputs; the first entry that matches a stream counts.",
+        description="- {stream: plant/*/temperature, inputs: ['{device}/valve']}",
+    )
+    seed: int = Field(
+        1,
+        ge=0,
+        title="Seed of initial weights and of window sampling.",
+        description="Another seed, other networks: to see how much is luck.",
+    )
+
+    @property
+    def n_context(self) -> int:
+        """Context inputs of every network: those of the stream that has most."""
+        return max((len(entry.inputs) for entry in self.context), default=0)
+
+    @model_validator(mode="after")
+    def _horizons_ascend(self) -> Self:
+        if self.horizon_short >= self.horizon_long:
+            msg = "horizon_short must be smaller than horizon_long"
+            raise ValueError(msg)
+        return self
+
+
+class TrainingSettings(Section):
+    """Fine-tuning, on windows already seen."""
+
+    enabled: bool = Field(
+        default=True,
+        title="Off: networks keep their initial damped persistence.",
+        description="Turn it off to see what training is worth.",
+    )
+    every: int = Field(
+        48, ge=8, title="Readings of a stream between two fine-tunes.", description="Rarer saves CPU and adapts later."
+    )
+    steps: int = Field(
+        8,
+        ge=1,
+        le=256,
+        title="Minibatches per fine-tune; twice as many while a stream is young.",
+        description="Half as many cost detection, twice as many gained nothing.",
+    )
+    batch: int = Field(
+        16, ge=1, le=256, title="Windows per minibatch and network.", description="Larger costs CPU in proportion."
+    )
+    window: int = Field(48, ge=16, le=512, title="Readings per training window.")
+    learning_rate: float = Field(
+        5e-3, gt=0, lt=1, title="Adam's step size.", description="Lower learnt too slowly on public recordings."
+    )
+    max_groups: int = Field(
+        64,
+        ge=1,
+        title="Networks fine-tuned between two batches of the daemon.",
+        description="Lower it where alerts wait for fine-tunes: eight take about a third of a second.",
+    )
