@@ -1,0 +1,191 @@
+"""The league: every forecaster foretells every reading, and the one that was recently best is shown.
+
+Readings, the LSTM's forecasts and the season come in; the forecast to show, its intervals and the skill
+of every forecaster go out, in the sensor's unit. Refuses to know networks and episodes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.columns import column
+from pipeline.core.records import F64, I8, I32, I64, Bool, Slots
+from pipeline.forecast.autoregression import N_CHANGES, N_INPUTS, Autoregression
+from pipeline.forecast.baselines import (
+    N_FORECASTERS,
+    N_FORMS,
+    N_SMOOTHINGS,
+    Forecaster,
+    Seasonal,
+    Smoothing,
+    faded,
+)
+from pipeline.forecast.intervals import N_LEVELS, Intervals
+
+_GAIN = 0.005  # a memory of about 200 readings
+_CLIP = 20.0  # spreads that one error counts for at most; at 10 the shown forecast was up to 9 % worse than the best
+_LEAD = 0.97  # a challenger's error must be below this share of the error of who is shown
+_N_JUDGES = 3
+_N_SITTING = 8  # readings that one judge hears before the next one does
+_MAJORITY = 2
+_SHARPNESS = 4  # doublings of the exponent of the blend: weights are error^-16
+
+
+@dataclass
+class League(Smoothing, Seasonal, Autoregression, Intervals):
+    """All forecasters of all streams, over one set of slots; F forecasters.
+
+    Per tick, in this order: ``shown`` what was foretold, ``learn`` from the reading, ``foretell`` the next.
+
+    A challenger is shown when its recent error leads and two of three judges agree, who hear turns of eight
+    readings each: one glitch is heard by one judge, while spikes that come again are heard by all (the median
+    of means of Nemirovsky & Yudin 1983).
+
+    Attributes:
+        who: ``Forecaster`` shown, int8, shape (S,).
+        location: Forecasts under way, NaN for none, sensor's unit, shape (S, F).
+        scale: Of their residuals, NaN while unknown, sensor's unit, shape (S, F).
+        error: Recent mean absolute error, sensor's unit, shape (S, F).
+        n_errors: Errors taken in, int32, shape (S, F).
+        heard: Error as each judge heard it, NaN while it heard none, sensor's unit, shape (S, 3, F).
+    """
+
+    who: I8 = column(np.int8, fill=Forecaster.PERSISTENCE)
+    location: F64 = column(np.float64, "forecasters", fill=np.nan)
+    scale: F64 = column(np.float64, "forecasters", fill=np.nan)
+    error: F64 = column(np.float64, "forecasters")
+    n_errors: I32 = column(np.int32, "forecasters")
+    heard: F64 = column(np.float64, "judges", "forecasters", fill=np.nan)
+
+    def shown(self, ix: Slots) -> tuple[I8, F64, F64]:
+        """Return the forecast that was made before the reading that arrives.
+
+        Returns:
+            Who made it, int8, shape (A,); location, NaN for none, shape (A,); half-widths at 50, 90
+            and 99 %, NaN while unknown, shape (A, 3); the last two in the sensor's unit.
+        """
+        location, who = self.location[ix], self.who[ix].astype(np.int64)
+        rows = np.arange(len(who))
+        who[np.isnan(location[rows, who])] = Forecaster.PERSISTENCE  # there whenever anything is
+        return who.astype(np.int8), location[rows, who], self.half_widths(ix, who, self.scale[ix][rows, who])
+
+    def learn(self, ix: Slots, slots: I64, value: F64, spread: F64, may_learn: Bool) -> None:
+        """Take in how well the readings were foretold, and choose whom to show.
+
+        Args:
+            ix: Streams.
+            slots: The same streams as an index array, shape (A,).
+            value: Readings, sensor's unit, shape (A,).
+            spread: Spread of each stream, sensor's unit, shape (A,).
+            may_learn: False for readings in quarantine, which change nothing here, shape (A,).
+        """
+        most = _CLIP * spread
+        size = np.abs(value[:, None] - self.location[ix])
+        size[~may_learn] = np.nan
+        self.learn_coverage(ix, size, self.scale[ix])
+        self._learn_errors(ix, slots, np.minimum(size, most[:, None]))
+        self.learn_smoothing(ix, value, most, may_learn)
+        self.learn_seasonal(ix, value, most, may_learn)
+        self.fit(ix, value, spread, may_learn)
+        self._choose(slots)
+
+    def _learn_errors(self, ix: Slots, slots: I64, size: F64) -> None:
+        """Take in errors, NaN where there is none, shape (A, F): over all, and as the judge in turn hears them."""
+        n = self.n_errors[ix]
+        self.error[ix] = faded(self.error[ix], size, n, _GAIN)
+        judge = n[:, Forecaster.PERSISTENCE] // _N_SITTING % _N_JUDGES
+        heard = self.heard[slots, judge]
+        heard = np.where(np.isnan(heard), size, heard)
+        self.heard[slots, judge] = faded(heard, size, n // _N_JUDGES, _N_JUDGES * _GAIN)
+        self.n_errors[ix] += ~np.isnan(size)
+
+    def _choose(self, slots: I64) -> None:
+        """Show the challenger that leads, where most judges agree."""
+        error = np.where(self.n_errors[slots] > 0, self.error[slots], np.inf)
+        best, rows = error.argmin(axis=1), np.arange(len(slots))
+        leads = error[rows, best] < _LEAD * error[rows, self.who[slots]]
+        slots, best = slots[leads], best[leads]
+        if len(slots):
+            rows = np.arange(len(slots))
+            heard = self.heard[slots]
+            votes = heard[rows, :, best] < heard[rows, :, self.who[slots]]
+            agreed = votes.sum(axis=1) >= _MAJORITY
+            self.who[slots[agreed]] = best[agreed]
+
+    def foretell(
+        self, ix: Slots, slots: I64, value: F64, lstm_location: F64, lstm_scale: F64, season_now: F64, season_next: F64
+    ) -> None:
+        """Make and keep the next forecasts of all forecasters.
+
+        Args:
+            ix: Streams.
+            slots: The same streams as an index array, shape (A,).
+            value: Readings that arrived, sensor's unit, shape (A,).
+            lstm_location: The LSTM's forecast of the next reading, NaN for none, shape (A,).
+            lstm_scale: Its scale, sensor's unit, NaN for none, shape (A,).
+            season_now: Value one season before the readings, NaN where no season is known, shape (A,).
+            season_next: Value one season before the next readings, NaN likewise, shape (A,).
+        """
+        location = np.empty((len(slots), N_FORECASTERS))
+        location[:, Forecaster.LSTM] = lstm_location
+        location[:, Forecaster.PERSISTENCE] = value
+        location[:, Forecaster.SMOOTHING] = self.smooth(ix, value)
+        location[:, Forecaster.SEASONAL] = self.repeat_season(ix, value, season_now, season_next)
+        location[:, Forecaster.AUTOREGRESSION] = self.regress(ix, value, season_now, season_next)
+        location[:, Forecaster.BLEND] = self._blend(ix, value, location[:, : Forecaster.BLEND])
+        scale = np.where(self.n_errors[ix] > 0, self.error[ix], np.nan)
+        scale[:, Forecaster.LSTM] = lstm_scale
+        self.location[ix], self.scale[ix] = location, scale
+
+    def _blend(self, ix: Slots, value: F64, location: F64) -> F64:
+        """Return the mean of the forecasts, weighted by how good they were of late, shape (A,)."""
+        error = self.error[ix, : Forecaster.BLEND]
+        is_out = np.isnan(location) | (self.n_errors[ix, : Forecaster.BLEND] == 0)
+        is_out[:, Forecaster.PERSISTENCE] = False
+        error = np.where(is_out, np.inf, error)
+        best = error.min(axis=1, keepdims=True)
+        weight = np.divide(best, error, out=np.ones_like(error), where=error > 0)
+        for _ in range(_SHARPNESS):
+            weight *= weight
+        way = np.where(is_out, 0.0, location - value[:, None])
+        blended: F64 = value + np.einsum("af,af->a", weight, way) / weight.sum(axis=1)
+        return blended
+
+    def forget(self, slots: I64) -> None:
+        """After a gap: drop the forecasts under way; levels start anew at the next value, what was learnt stays."""
+        self.location[slots] = np.nan
+        self.forget_levels(slots)
+        self.forget_season(slots)
+        self.forget_changes(slots)
+
+    def skill_ratios(self, ix: Slots) -> F64:
+        """Return each forecaster's recent error over that of persistence, NaN until known, shape (A, F)."""
+        error = self.error[ix]
+        base = error[:, Forecaster.PERSISTENCE, None]
+        is_known = (self.n_errors[ix] > 0) & (base > 0)
+        return np.divide(error, base, out=np.full(error.shape, np.nan), where=is_known)
+
+
+def empty_league(capacity: int) -> League:
+    """Allocate a league of ``capacity`` streams.
+
+    Example:
+        >>> league, one = empty_league(1), np.ones(1)
+        >>> for value in (1.0, 2.0, 4.0):
+        ...     who, location, half = league.shown(slice(0, 1))
+        ...     league.learn(slice(0, 1), np.array([0]), value * one, one, np.ones(1, np.bool_))
+        ...     league.foretell(slice(0, 1), np.array([0]), value * one, *[np.nan * one] * 4)
+        >>> Forecaster(who[0]).name, location.tolist()
+        ('PERSISTENCE', [2.0])
+    """
+    return League.empty(
+        capacity,
+        smoothings=N_SMOOTHINGS,
+        forms=N_FORMS,
+        inputs=N_INPUTS,
+        products=N_INPUTS * N_INPUTS,
+        changes=N_CHANGES,
+        forecasters=N_FORECASTERS,
+        widths=N_FORECASTERS * N_LEVELS,
+        judges=_N_JUDGES,
+    )
