@@ -31,19 +31,21 @@ _DELAY = 32
 _N_KEPT = _DELAY + 33 + 1
 _OFFSETS = np.concatenate(([0], _LAGS, [_DELAY], _DELAY + _LAGS))
 #: The limit: this many times the largest difference so far. From white noise to a random walk, the
-#: largest so far of a thousand is beaten by a factor of two about never.
-_RATIO = 2.1
+#: largest of a few hundred is doubled about never.
+_RATIO = 2.0
 #: Smallest limit, in steps of a coarse sensor: one step up is no drift.
 _N_STEPS = 3.0
-#: Readings in which a largest difference is forgotten to 1/e; three weeks of minutes.
-_MEMORY = 30_000
+#: Readings in which a largest difference is forgotten to 1/e; a month of minutes.
+_MEMORY = 40_000
 _KEEP = np.float32(np.exp(-BLOCK / _MEMORY))
 #: Differences seen before a limit is believed: this many, and this many times the lag, as near ones overlap.
-_N_BELIEVED = 100
+_N_BELIEVED = 200
 _LAGS_BELIEVED = 8
-#: ADWIN: its confidence, the blocks that a new level must have lasted, and the size of the limit in its units.
-_DELTA = 0.01
+#: ADWIN: its confidence, the blocks that a new level must have lasted, those of the newest at one of which it
+#: must cut, and the size of the limit in its units.
+_DELTA = 0.005
 _N_LASTING = 2
+_N_RECENT = 8
 _LIMIT_IN_ADWIN = 14.0
 #: Fewest readings between two reports of a stream, and before the first: until then there is little to compare.
 MIN_BETWEEN = 256
@@ -64,7 +66,6 @@ class Drift(SlotArrays):
         largest: Largest difference over each lag, fading slowly, sensor's unit, shape (S, V, L).
         n_learnt: Differences it was taken from, shape (S, V, L).
         resolution: Smallest step ever seen between two readings, sensor's unit, shape (S, V).
-        n_changed: Readings since the newest drift began, as ADWIN cut them, shape (S,).
 
     Example:
         >>> drift, noise = Drift.empty(1, views=1, **DIMENSIONS), np.random.default_rng(1).normal(size=3000)
@@ -72,7 +73,7 @@ class Drift(SlotArrays):
         >>> one, all_known = np.array([0]), np.array([True])
         >>> found = [drift.step(one, np.array([[x]]), all_known)[0] for x in value]
         >>> np.flatnonzero(found)
-        array([2951])
+        array([2943])
     """
 
     block: F64 = column(np.float64, "views", "block")
@@ -83,7 +84,6 @@ class Drift(SlotArrays):
     largest: F32 = column(np.float32, "views", "lags")
     n_learnt: I32 = column(np.int32, "views", "lags")
     resolution: F64 = column(np.float64, "views", fill=np.inf)
-    n_changed: I64 = column(np.int64)
 
     def step(self, slots: I64, views: F64, is_known: Bool) -> Bool:
         """Take in one reading per stream and say whose level has just been found to have drifted.
@@ -166,22 +166,17 @@ class Drift(SlotArrays):
 
     def _confirm(self, slot: int, limit: F32) -> bool:
         """Ask ADWIN about the views of one stream; ``limit`` is the one each went beyond, ``inf`` for none, (V,)."""
-        order = np.arange(self.n_blocks[slot] - min(self.n_blocks[slot], _N_KEPT), self.n_blocks[slot]) % _N_KEPT
-        for view in np.flatnonzero(np.isfinite(limit)):
-            level = self.level[slot, view, order].astype(np.float64)
-            n_lasting = _n_since_cut(level[~np.isnan(level)] / float(limit[view]) * _LIMIT_IN_ADWIN)
-            if n_lasting:
-                self.n_changed[slot] = n_lasting * BLOCK
-                return True
-        return False
+        n = self.n_blocks[slot]
+        order = np.arange(max(0, n - _N_KEPT), n) % _N_KEPT  # oldest first
+        views = np.flatnonzero(np.isfinite(limit))
+        levels = self.level[slot][np.ix_(views, order)].astype(np.float64) / limit[views, None]
+        return any(_is_cut(level[~np.isnan(level)] * _LIMIT_IN_ADWIN) for level in levels)
 
 
-def _n_since_cut(levels: F64) -> int:
-    """Run ADWIN over the levels of one stream; return how many came since its last cut, 0 where it makes none."""
+def _is_cut(levels: F64) -> bool:
+    """Say whether ADWIN, run over the levels of one stream, cuts older ones off at one of the newest."""
     # What river.drift.ADWIN wraps, at a hundredth of its import: half a second and 80 MB for scipy and all detectors.
     from river._river_rust.drift import AdaptiveWindowing
 
     adwin = AdaptiveWindowing(delta=_DELTA, clock=1, min_window_length=_N_LASTING, grace_period=2 * _N_LASTING)
-    for level in levels.tolist():
-        adwin.update(level)
-    return int(adwin.get_width()) if adwin.get_n_detections() else 0
+    return any([adwin.update(level) for level in levels.tolist()][-_N_RECENT:])
