@@ -35,7 +35,7 @@ class Lstm(Cell):
         """See ``Cell.step``; works in place, so without gradients."""
         n = layer.n_hidden
         gates = torch.baddbmm(layer.bias(4), x_h, layer.kernel)
-        i, f, o, g = _squash(gates, out=gates).chunk(4, dim=-1)
+        i, f, o, g = _squash(gates).chunk(4, dim=-1)
         new = torch.empty_like(state)
         h, c = new.chunk(2, dim=-1)
         torch.mul(f, state[..., n:], out=c).addcmul_(i, g)
@@ -52,17 +52,18 @@ class Lstm(Cell):
     ) -> tuple[Tensor, Tensor]:
         """See ``Cell.sequence``."""
         h, c = state.chunk(2, dim=-1)
+        missing = None
         if is_there is not None:
-            x = without_missing(x, is_there)
-        hs, c = _Sequence.apply(x, layer.kernel, layer.bias(4), h, c, is_there, keep)  # type: ignore[no-untyped-call] # torch leaves apply untyped
+            x, missing = without_missing(x, is_there), ~is_there[..., None]
+        hs, c = _Sequence.apply(x, layer.kernel, layer.bias(4), h, c, missing, keep)  # type: ignore[no-untyped-call] # torch leaves apply untyped
         return hs, torch.cat((hs[-1], c), dim=-1)
 
 
 class _Sequence(torch.autograd.Function):
     """Forward and backward pass of ``Lstm.sequence``.
 
-    All that is kept lies as (N, T, B, ...), so that the weight gradient of all steps and rows is
-    one matrix product per network, without a copy.
+    The bias is one more row of the weights, whose input is always 1: so a step is one product
+    forward and two backward, and nothing as large as the sequence is written but what is kept.
     """
 
     @staticmethod
@@ -73,65 +74,57 @@ class _Sequence(torch.autograd.Function):
         bias: Tensor,
         h: Tensor,
         c: Tensor,
-        is_there: Tensor | None,
+        missing: Tensor | None,
         keep: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Run forward, keeping what backward needs; a missing step is one with i = o = 0 and f = 1."""
-        (n_steps, n_nets, n_rows, n_inputs), n = x.shape, h.shape[-1]
-        size = (n_nets, n_steps, n_rows)
-        x_h = x.new_empty(*size, n_inputs + n)
-        x_h[..., :n_inputs] = x.transpose(0, 1)
+        """Run forward, keeping what backward needs; shapes (T, N, B, ...) throughout."""
+        size, n_inputs, n = x.shape[:3], x.shape[-1], h.shape[-1]
+        weights = torch.cat((kernel, bias), dim=1)
+        weights[..., 3 * n :] *= 2  # as in _tanh
+        x_h_1 = torch.cat((x, x.new_ones(*size, n + 1)), dim=-1)
+        h_in = x_h_1[..., n_inputs:-1]
         gates, squashed, hs = x.new_empty(*size, 4 * n), x.new_empty(*size, n), x.new_empty(*size, n)
-        cs = x.new_empty(n_nets, n_steps + 1, n_rows, n)
-        cs[:, 0] = c
-        missing = None if is_there is None else ~is_there.transpose(0, 1)[..., None]
-        raw = x.new_empty(n_nets, n_rows, 4 * n)
-        before, after = cs[:, :-1].unbind(1), cs[:, 1:].unbind(1)
-        steps = zip(x_h.unbind(1), gates.unbind(1), before, after, squashed.unbind(1), hs.unbind(1), strict=True)
-        for t, (x_h_t, gates_t, old_c, new_c, squashed_t, new_h) in enumerate(steps):
-            x_h_t[..., n_inputs:] = h if keep is None else h * keep
-            torch.baddbmm(bias, x_h_t, kernel, out=raw)
-            i, f, o, g = _squash(raw, out=gates_t).chunk(4, dim=-1)
+        cs = x.new_empty(len(x) + 1, *size[1:], n)
+        cs[0] = c
+        steps = zip(*(a.unbind() for a in (h_in, x_h_1, gates, cs[:-1], cs[1:], squashed, hs)), strict=True)
+        for t, (h_in_t, x_h_1_t, gates_t, old_c, new_c, squashed_t, new_h) in enumerate(steps):
+            h_in_t.copy_(h if keep is None else h * keep)
+            torch.bmm(x_h_1_t, weights, out=gates_t).sigmoid_()
+            i, f, o, g = gates_t.chunk(4, dim=-1)
+            g.mul_(2).sub_(1)
             if missing is not None:
-                _shut(i, f, o, missing[:, t])
+                _shut(i, f, o, missing[t])
             torch.mul(f, old_c, out=new_c).addcmul_(i, g)
-            _tanh(new_c, out=squashed_t)
-            torch.mul(o, squashed_t, out=new_h)
+            torch.mul(o, _tanh(new_c, out=squashed_t), out=new_h)
             if missing is not None:
-                torch.where(missing[:, t], h, new_h, out=new_h)
+                torch.where(missing[t], h, new_h, out=new_h)
             h = new_h
-        ctx.save_for_backward(x_h, kernel, gates, cs, squashed, missing, keep)
-        return hs.transpose(0, 1), cs[:, -1]
+        ctx.save_for_backward(x_h_1, kernel, gates, cs, squashed, missing, keep)
+        return hs, cs[-1]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_hs: Tensor, dc: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's own type
-        """Backpropagate through time; the weight gradients are one matrix product at the end."""
-        x_h, kernel, gates, cs, squashed, missing, keep = ctx.saved_tensors
+        """Backpropagate through time."""
+        x_h_1, kernel, gates, cs, squashed, missing, keep = ctx.saved_tensors
         n = cs.shape[-1]
-        n_inputs = x_h.shape[-1] - n
-        d_gates = _slopes(gates, cs[:, :-1], squashed)  # becomes the gradient, step by step
-        _, f, o, _ = gates.chunk(4, dim=-1)
-        h_to_c = (1 - squashed * squashed).mul_(o).unbind(1)
-        w_h = kernel[:, n_inputs:].transpose(1, 2)
-        stays = None if missing is None else missing.to(d_hs.dtype)
+        w_x, w_h = kernel.transpose(1, 2).tensor_split([kernel.shape[1] - n], dim=-1)
+        d_x = x_h_1.new_empty(*x_h_1.shape[:3], w_x.shape[-1]) if ctx.needs_input_grad[0] else None
+        d_weights = x_h_1.new_zeros(len(kernel), x_h_1.shape[-1], 4 * n)
+        d_gates = torch.empty_like(gates[0])
         dh, dc = torch.zeros_like(dc), dc.clone()
-        for t, (d_gates_t, f_t) in reversed(list(enumerate(zip(d_gates.unbind(1), f.unbind(1), strict=True)))):
-            dh += d_hs[t]
-            dc.addcmul_(dh, h_to_c[t])
-            for gate, pull in zip(d_gates_t.chunk(4, dim=-1), (dc, dc, dh, dc), strict=True):
-                gate.mul_(pull)
-            dc *= f_t
-            through = torch.bmm(d_gates_t, w_h)
+        steps = zip(*(a.unbind() for a in (x_h_1.transpose(2, 3), gates, cs[:-1], squashed, d_hs)), strict=True)
+        for t, (x_h_1_t, gates_t, old_c, squashed_t, d_h) in reversed(list(enumerate(steps))):
+            dh += d_h
+            _through_gates(gates_t, old_c, squashed_t, dh, dc, out=d_gates)
+            d_weights.baddbmm_(x_h_1_t, d_gates)
+            if d_x is not None:
+                torch.bmm(d_gates, w_x, out=d_x[t])
+            through_h = torch.bmm(d_gates, w_h)
             if keep is not None:
-                through *= keep
-            dh = through if stays is None else through.addcmul_(stays[:, t], dh)
-        d_flat = d_gates.flatten(1, 2)
-        d_kernel = torch.bmm(x_h.flatten(1, 2).transpose(1, 2), d_flat)
-        d_x = None
-        if ctx.needs_input_grad[0]:
-            d_x = torch.bmm(d_flat, kernel[:, :n_inputs].transpose(1, 2)).view(*x_h.shape[:3], -1).transpose(0, 1)
-        return d_x, d_kernel, d_flat.sum(dim=1, keepdim=True), dh, dc, None, None
+                through_h *= keep
+            dh = through_h if missing is None else through_h.addcmul_(missing[t].to(dh.dtype), dh)
+        return d_x, d_weights[:, :-1], d_weights[:, -1:], dh, dc, None, None
 
 
 def _tanh(a: Tensor, out: Tensor | None = None) -> Tensor:
@@ -139,37 +132,51 @@ def _tanh(a: Tensor, out: Tensor | None = None) -> Tensor:
     return torch.mul(a, 2, out=out).sigmoid_().mul_(2).sub_(1)
 
 
-def _squash(raw: Tensor, out: Tensor) -> Tensor:
-    """Apply sigmoid to i, f, o and tanh to g; ``raw`` is overwritten, shape (..., 4H)."""
-    n = raw.shape[-1] // 4
-    raw[..., 3 * n :].mul_(2)
-    torch.sigmoid(raw, out=out)
-    out[..., 3 * n :].mul_(2).sub_(1)  # as in _tanh
-    return out
+def _squash(gates: Tensor) -> Tensor:
+    """Apply sigmoid to i, f, o and tanh to g, in place, shape (..., 4H)."""
+    g = gates.chunk(4, dim=-1)[3]
+    g.mul_(2)
+    gates.sigmoid_()
+    g.mul_(2).sub_(1)  # as in _tanh
+    return gates
 
 
 def _shut(i: Tensor, f: Tensor, o: Tensor, missing: Tensor) -> None:
-    """Close the gates where a step is missing, so that c goes on as it is and no gradient leaks."""
+    """Close the gates where a step is missing: c goes on as it is, and no gradient enters."""
     i.masked_fill_(missing, 0)
     f.masked_fill_(missing, 1)
     o.masked_fill_(missing, 0)
 
 
-def _slopes(gates: Tensor, old_c: Tensor, squashed: Tensor) -> Tensor:
-    """Return d c' / d raw for i, f and g, and d h' / d raw for o, shape as ``gates``."""
-    slopes = torch.addcmul(gates, gates, gates, value=-1)  # s (1 - s)
-    i, _, _, g = gates.chunk(4, dim=-1)
-    of_i, of_f, of_o, of_g = slopes.chunk(4, dim=-1)
-    of_i.mul_(g)
-    of_f.mul_(old_c)
-    of_o.mul_(squashed)
-    torch.addcmul(i, i * g, g, value=-1, out=of_g)  # i (1 - g^2)
-    return slopes
+def _through_gates(gates: Tensor, old_c: Tensor, squashed: Tensor, dh: Tensor, dc: Tensor, out: Tensor) -> None:
+    """Backpropagate one step; sigmoid' = s (1 - s), tanh' = 1 - g^2.
+
+    Args:
+        gates: i, f, o, g, shape (N, B, 4H).
+        old_c: c before the step, shape (N, B, H).
+        squashed: tanh of c after it, shape (N, B, H).
+        dh: Gradient of h after the step, shape (N, B, H).
+        dc: Gradient of c after the step, and on return of c before it, shape (N, B, H).
+        out: Receives the gradient of what went into the gates' sigmoid and tanh, shape (N, B, 4H).
+    """
+    i, f, o, g = gates.chunk(4, dim=-1)
+    d_i, d_f, d_o, d_g = out.chunk(4, dim=-1)
+    dh_o = dh * o
+    part = dh_o * squashed
+    torch.addcmul(part, part, o, value=-1, out=d_o)
+    dc.add_(dh_o).addcmul_(part, squashed, value=-1)
+    dc_i = dc * i
+    part = dc_i * g
+    torch.addcmul(part, part, i, value=-1, out=d_i)
+    torch.addcmul(dc_i, part, g, value=-1, out=d_g)
+    dc *= f
+    part = dc * old_c
+    torch.addcmul(part, part, f, value=-1, out=d_f)
 
 
 def lstm_step(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Apply the gates: pre-activations i, f, o, g, shape (..., 4H), overwritten, and c to new h and c."""
-    i, f, o, g = _squash(gates, out=gates).chunk(4, dim=-1)
+    i, f, o, g = _squash(gates).chunk(4, dim=-1)
     new_c = torch.addcmul(f * c, i, g)
     return o * _tanh(new_c), new_c
 
