@@ -14,26 +14,21 @@ import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F64, I8, I64, Bool, Slots
-from pipeline.streams.season_search import Found, find, strength_at
+from pipeline.streams.season_choice import choose
+from pipeline.streams.season_search import find
 
 N_BINS = 288  # a day of five-minute readings
 _N_BEHIND = 4  # bins kept beyond one season: the neighbourhood before the next reading is still the old one
 N_CELLS = N_BINS + _N_BEHIND
 
-_DAY_S = 86400.0
-_WEEK_S = 7 * _DAY_S
-_FEWEST_A_DAY, _MOST_A_DAY = 4, 100_000
 _N_SETTLED = 48  # readings from which the usual interval can be told
 _N_WIDE = 200  # bins from which the neighbourhood is two bins each way: +-1 % of the season
 _LONGEST_BRIDGE = 4  # bins from one reading to the next that a straight line may cross
 _FAR = 1e15  # bins: beyond it an absurd time is as good as any
 
-_SNAP = 0.02  # a season this close to a day or a week, relatively, is one
-_REPLACES_DAY = 0.5  # autocorrelation from which a short season is worth more than the likely day
-_CLEARLY = 0.1  # autocorrelation by which another season must be better than the one in use
-_ADJUST = 0.25  # usual intervals by which a season in use must be off before it is adjusted
-_STILL_THERE = 0.15  # autocorrelation under which a season in use counts as not seen
-_N_MISSED = 3  # searches in a row without it before a season is given up
+_GAIN = 0.4  # weight of the newest season in a bin; all weight on it forecasts the NAB recordings 2 % worse
+_FAR_OFF = 50.0  # usual changes beyond which a bin is not averaged
+_PACE = 0.05
 _COARSER, _FINER = 1.5, 0.4  # usual interval over bin: outside, the sampling has changed
 
 
@@ -55,6 +50,7 @@ class Season(SlotArrays):
         mean: Their mean, sensor's unit.
         place_before: Mean time of the readings in the bin before it that had any.
         mean_before: Their mean.
+        usual_change: Running median of the change of a bin from season to season, sensor's unit.
         ring: Value at the centre of bin k at k % (n_bins + 4), sensor's unit, NaN unknown, shape (S, 292).
     """
 
@@ -71,6 +67,7 @@ class Season(SlotArrays):
     mean: F64 = column(np.float64)
     place_before: F64 = column(np.float64)
     mean_before: F64 = column(np.float64)
+    usual_change: F64 = column(np.float64)
     ring: F64 = column(np.float64, "cells", fill=np.nan)
 
     def learn(self, ix: Slots, slots: I64, time: F64, value: F64) -> None:
@@ -91,13 +88,15 @@ class Season(SlotArrays):
         left, n, place_left, mean_left = self.bin[ix], self.n_in_bin[ix], self.place[ix], self.mean[ix]
         n_cells = self.n_bins[ix] + _N_BEHIND
         is_new = (entered > left) | (n == 0)
-        at_centre = self._at_centre(ix, place, value)
-        self.ring[slots, left % n_cells] = np.where(n > 0, at_centre, np.nan)  # final once the bin is left
-        is_jump = is_new & (entered - left > 1) & (n > 0)
+        is_left = is_new & (n > 0)
+        season_before = self.ring[slots, (left + _N_BEHIND) % n_cells]
+        blended = self._blend(ix, self._at_centre(ix, place, value), season_before, is_left)
+        self.ring[slots, left % n_cells] = np.where(n > 0, blended, np.nan)  # final once the bin is left
+        is_jump = is_left & (entered - left > 1)
         if is_jump.any():
             self._bridge(slots[is_jump], entered[is_jump], place[is_jump], value[is_jump])
-        self.place_before[ix] = np.where(is_new, np.where(n > 0, place_left, place), self.place_before[ix])
-        self.mean_before[ix] = np.where(is_new, np.where(n > 0, mean_left, value), self.mean_before[ix])
+        self.place_before[ix] = np.where(is_left, place_left, np.where(is_new, place, self.place_before[ix]))
+        self.mean_before[ix] = np.where(is_left, mean_left, np.where(is_new, value, self.mean_before[ix]))
         n = np.where(is_new, 1, n + 1)
         self.place[ix] = np.where(is_new, place, place_left + (place - place_left) / n)
         self.mean[ix] = np.where(is_new, value, mean_left + (value - mean_left) / n)
@@ -115,6 +114,20 @@ class Season(SlotArrays):
         share = (self.bin[ix] - own) / np.where(distance == 0, np.inf, distance)
         found: F64 = mean + np.clip(share, 0.0, 0.5) * (other_mean - mean)
         return found
+
+    def _blend(self, ix: Slots, newest: F64, before: F64, is_left: Bool) -> F64:
+        """Average bins over the seasons, or start them anew where they changed out of all proportion.
+
+        The usual change follows the median by steps in the logarithm (Robbins & Monro 1951), so that
+        no glitch moves it far, nor stays in a bin for more than a season.
+        """
+        change = newest - before
+        is_known = is_left & ~np.isnan(change)
+        size = np.where(is_known, np.abs(change), 0.0)
+        usual = self.usual_change[ix]
+        moved = np.where(usual > 0, usual * np.exp(_PACE * np.sign(size - usual)), size)
+        self.usual_change[ix] = np.where(is_known, moved, usual)
+        return np.where(is_known & (size <= _FAR_OFF * usual), before + _GAIN * change, newest)
 
     def _bridge(self, slots: I64, entered: I64, place: F64, value: F64) -> None:
         """Fill the bins that readings skipped: a line over a few, else what they held a season before."""
@@ -189,39 +202,19 @@ class Season(SlotArrays):
         """
         found = find(time, value, is_valid)
         is_ready = (is_valid.sum(axis=1) >= _N_SETTLED) & np.isfinite(found.step_s)
-        period_s, is_found = self._choose(slots, found)
+        chosen = choose(found, self.period_s[slots], self.is_found[slots], self.n_missed[slots])
+        period_s = chosen.period_s
         bin_share = found.step_s / self.bin_s[slots]
         has_room = self.n_bins[slots] < N_BINS
         is_resampled = (bin_share > _COARSER) | ((bin_share < _FINER) & has_room & (self.period_s[slots] > 0))
         is_other = np.abs(period_s - self.period_s[slots]) > 0
         at = np.flatnonzero(is_ready & (is_other | (is_resampled & (period_s > 0))))
-        self.is_found[slots] = np.where(is_ready, is_found, self.is_found[slots])
+        self.is_found[slots] = np.where(is_ready, chosen.is_found, self.is_found[slots])
+        self.n_missed[slots] = np.where(is_ready, chosen.n_missed, self.n_missed[slots])
         if len(at):
             self._begin(slots[at], period_s[at], found.step_s[at], time[at, -1])
             self._refill(slots[at], time[at], value[at], is_valid[at])
         return slots[at]
-
-    def _choose(self, slots: I64, found: Found) -> tuple[F64, Bool]:
-        """Return the season each stream should have, seconds, and whether it was found."""
-        current = self.period_s[slots]
-        was_found = self.is_found[slots]
-        step_s = np.where(np.isfinite(found.step_s), found.step_s, np.inf)
-        a_day = _DAY_S / step_s
-        default = np.where((a_day >= _FEWEST_A_DAY) & (a_day <= _MOST_A_DAY), _DAY_S, 0.0)
-        candidate = _snap(np.where(found.lag > 0, found.lag * step_s, 0.0))
-        strength = strength_at(found, np.where(was_found, current / step_s, 0.0))
-        missed = np.where(was_found & ~(strength >= _STILL_THERE), self.n_missed[slots] + 1, 0)
-        self.n_missed[slots] = missed
-        keeps = was_found & (missed < _N_MISSED)
-        is_same = np.abs(candidate - current) <= _SNAP * current
-        is_better = np.where(
-            keeps,
-            np.where(is_same, np.abs(candidate - current) > _ADJUST * step_s, found.strength > strength + _CLEARLY),
-            (default == 0) | (found.strength >= _REPLACES_DAY) | (candidate >= default),
-        )
-        takes = (candidate > 0) & is_better
-        kept = np.where(keeps, current, default)
-        return np.where(takes, candidate, kept), takes | keeps
 
     def _begin(self, slots: I64, period_s: F64, step_s: F64, anchor_s: F64) -> None:
         """Give streams a new season, empty."""
@@ -243,6 +236,7 @@ class Season(SlotArrays):
     def forget(self, slots: I64) -> None:
         """Empty the bins of streams whose values changed their meaning; the season itself stays."""
         self.n_in_bin[slots] = 0
+        self.usual_change[slots] = 0
         self.bin[slots] = 0
         self.ring[slots] = np.nan
 
@@ -268,10 +262,3 @@ def _between(three: F64, offset: F64) -> F64:
     difference = neighbour - three[1]
     found: F64 = three[1] + np.abs(offset) * np.where(np.isnan(difference), 0.0, difference)
     return found
-
-
-def _snap(period_s: F64) -> F64:
-    """Return the calendar's period where one is near."""
-    for calendar_s in (_DAY_S, _WEEK_S):
-        period_s = np.where(np.abs(period_s - calendar_s) <= _SNAP * calendar_s, calendar_s, period_s)
-    return period_s

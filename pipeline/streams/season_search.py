@@ -13,23 +13,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.records import F64, I64, Bool
+from pipeline.streams.spectrum import strongest_line
 
 _CHUNK = 128  # streams at once: their spectra stay small
 _SHORTEST = 4  # usual intervals to a season
 _N_PERIODS = 3  # seasons within the stretch, at least
 _N_MULTIPLES = 16  # of the strongest harmonic's period, tried as the season
 _CLIP = 4.0  # mean absolute deviations: one glitch makes no pattern
-_REACH = 8  # independent frequencies each way that tell the level of the noise
-_SELF = 2  # of them, nearest, left out: the line's own width
-_LINE = 15.0  # power over noise from which a line is evidence
-_AGREES = 0.3  # autocorrelation at one season, at least
-_AGAIN = 0.5  # share of it at two seasons
-_DIP = 0.25  # autocorrelation lost and won again within a season
+_LINE = 5.0  # power over noise, at least: the line was no accident; the three below do the telling
+_AGREES = 0.4  # autocorrelation at one season, at least
+_AGAIN = 0.7  # share of it at two seasons, at least
+_DIP = 0.4  # autocorrelation lost and won again within a season, at least
+_STRETCH = np.linspace(-0.08, 0.08, 33)  # relative lengths tried around a first estimate
+_N_COMB = 8  # multiples of a length that are compared
+_REPEATED_WITHIN = 0.75  # of the stretch: beyond it too few pairs are left
 _N_ERRORS = 3.5  # standard errors that a longer season must be better by
 _COLOUR = 1.5  # standard errors of coloured noise over those of white noise
 _FILLED = 0.6  # share of the stretch's usual intervals with a reading, at least
 _NOTHING = 1e-6  # energy of nothing but rounding, in mean absolute deviations squared
-_EULER = 0.5772156649015329  # mean of the logarithm of exponential noise is minus this
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,9 @@ def _find(time: F64, value: F64, is_valid: Bool) -> Found:
     span = x.shape[1] - has.argmax(axis=1)
     likeness = _autocorrelation(x, has)
     longest = np.floor(span / _N_PERIODS)
-    frequency, line = _strongest_line(x, has, span, likeness[:, 1])
+    frequency, line = strongest_line(x, has, span, likeness[:, 1], _N_PERIODS)
     lag, strength, is_repeated = _season_of(likeness, frequency, longest, has.sum(axis=1))
+    lag = _refined(likeness, lag, span)
     is_season = is_repeated & (line >= _LINE) & (has.sum(axis=1) >= _FILLED * span) & (x != 0).any(axis=1)
     kept = likeness[:, : x.shape[1] // _N_PERIODS + 2]
     return Found(step_s, np.where(is_season, lag, 0.0), np.where(is_season, strength, 0.0), kept, longest)
@@ -158,67 +160,6 @@ def _autocorrelation(x: F64, has: Bool) -> F64:
     return likeness
 
 
-def _strongest_line(x: F64, has: Bool, span: I64, neighbour: F64) -> tuple[F64, F64]:
-    """Find the spectral line that stands out most.
-
-    Args:
-        x: Values, shape (D, L).
-        has: Where there are any.
-        span: Grid points from the first to the last of them, shape (D,).
-        neighbour: Autocorrelation at lag 1, shape (D,).
-
-    Returns:
-        Its frequency, cycles per interval, and its power over that of the noise there, shape (D,).
-    """
-    length = x.shape[1]
-    since = np.arange(length) - (length - span[:, None])
-    window = np.where(since >= 0, 0.5 - 0.5 * np.cos(2 * np.pi * (since + 0.5) / span[:, None]), 0.0)
-    weight = np.where(has, window, 0.0)
-    centred = weight * (x - (weight * x).sum(axis=1, keepdims=True) / weight.sum(axis=1, keepdims=True))
-    spectrum = np.fft.rfft(centred, 2 * length)
-    power = spectrum.real**2 + spectrum.imag**2
-    n_lines = power.shape[1]
-    phi = np.clip(neighbour, 0.0, 0.999)[:, None]
-    red = (1 - phi**2) / (1 - 2 * phi * np.cos(np.pi * np.arange(n_lines) / length) + phi**2)
-    red *= power.mean(axis=1, keepdims=True) / red.mean(axis=1, keepdims=True)
-    noise = np.maximum(red, _level_around(power, 2 * length // span))
-    ratio = power / np.maximum(noise, 1e-12)
-    ratio[np.arange(n_lines) < 2 * length * _N_PERIODS / span[:, None] - 0.5] = 0.0
-    at = ratio[:, :-1].argmax(axis=1)
-    rows = np.arange(len(x))
-    return (at + _vertex(power, at)) / (2 * length), ratio[rows, at]
-
-
-def _level_around(power: F64, width: I64) -> F64:
-    """Return the power of the noise around each frequency: the geometric mean of its neighbours, unbiased.
-
-    ``width`` is the distance of independent frequencies, in lines, shape (D,).
-    """
-    n = power.shape[1]
-    sums = np.zeros((len(power), n + 1))
-    np.cumsum(np.log(np.maximum(power, 1e-12)), axis=1, out=sums[:, 1:])
-    at = np.arange(n)
-    total, count = np.zeros(power.shape), np.zeros(power.shape)
-    for sign, reach in ((1, _REACH), (-1, _SELF)):  # wide minus the line's own
-        first = np.clip(at - reach * width[:, None], 0, n)
-        last = np.clip(at + reach * width[:, None] + 1, 0, n)
-        total += sign * (np.take_along_axis(sums, last, axis=1) - np.take_along_axis(sums, first, axis=1))
-        count += sign * (last - first)
-    level: F64 = np.exp(total / count + _EULER)
-    return level
-
-
-def _vertex(power: F64, at: I64) -> F64:
-    """Return the offset (-0.5 to 0.5) of the vertex of the parabola through the logarithms around ``at``."""
-    rows = np.arange(len(power))
-    left, middle, right = (
-        np.log(np.maximum(power[rows, np.clip(at + side, 0, power.shape[1] - 1)], 1e-12)) for side in (-1, 0, 1)
-    )
-    bend = left - 2 * middle + right
-    offset: F64 = np.clip(0.5 * (left - right) / np.where(bend < 0, bend, -np.inf), -0.5, 0.5)
-    return offset
-
-
 def _season_of(likeness: F64, frequency: F64, longest: F64, n: I64) -> tuple[F64, F64, Bool]:
     """Choose the season among the multiples of a line's period.
 
@@ -243,6 +184,28 @@ def _season_of(likeness: F64, frequency: F64, longest: F64, n: I64) -> tuple[F64
     lowest = np.where(inside, likeness, 1.0).min(axis=1)
     is_repeated = is_candidate.any(axis=1) & (strength >= _AGREES)
     return lag, strength, is_repeated & (again >= _AGAIN * strength) & (strength - lowest >= _DIP)
+
+
+def _refined(likeness: F64, lag: F64, span: I64) -> F64:
+    """Return the length near ``lag`` at whose multiples the readings are most alike, shape (D,).
+
+    The multiples are weighted with their pairs; the last of them tells a fraction of an interval.
+    """
+    trial = lag[:, None] * (1 + _STRETCH)
+    merit = np.zeros(trial.shape)
+    for multiple in range(1, _N_COMB + 1):
+        at = multiple * trial
+        weight = np.maximum(_REPEATED_WITHIN - multiple * lag / span, 0.0)
+        floor = np.clip(np.floor(at), 0, likeness.shape[1] - 2).astype(np.int64)
+        left, right = (np.take_along_axis(likeness, floor + side, axis=1) for side in (0, 1))
+        merit += weight[:, None] * (left + np.clip(at - floor, 0, 1) * (right - left))
+    best = np.clip(merit.argmax(axis=1), 1, trial.shape[1] - 2)
+    rows = np.arange(len(lag))
+    before, middle, after = (merit[rows, best + side] for side in (-1, 0, 1))
+    bend = before - 2 * middle + after
+    offset = np.clip(0.5 * (before - after) / np.where(bend < 0, bend, -np.inf), -0.5, 0.5)
+    refined: F64 = trial[rows, best] + offset * lag * (_STRETCH[1] - _STRETCH[0])
+    return refined
 
 
 def _peak_at(likeness: F64, lag: F64) -> F64:
