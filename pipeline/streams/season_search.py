@@ -18,7 +18,7 @@ from pipeline.streams.spectrum import strongest_line
 _CHUNK = 128  # streams at once: their spectra stay small
 _SHORTEST = 4  # usual intervals to a season
 _N_PERIODS = 3  # seasons within the stretch, at least
-_N_MULTIPLES = 16  # of the strongest harmonic's period, tried as the season
+_N_MULTIPLES = 48  # of the strongest harmonic's period, tried as the season
 _CLIP = 4.0  # mean absolute deviations: one glitch makes no pattern
 _LINE = 5.0  # power over noise, at least: the line was no accident; the three below do the telling
 _AGREES = 0.4  # autocorrelation at one season, at least

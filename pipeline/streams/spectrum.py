@@ -60,7 +60,7 @@ def _level_around(power: F64, width: I64) -> F64:
         last = np.clip(at + reach * width[:, None] + 1, 0, n)
         total += sign * (np.take_along_axis(sums, last, axis=1) - np.take_along_axis(sums, first, axis=1))
         count += sign * (last - first)
-    level: F64 = np.exp(total / count + _EULER)
+    level: F64 = np.exp(total / np.maximum(count, 1) + _EULER)
     return level
 
 
