@@ -163,7 +163,8 @@ class Season(SlotArrays):
         middle, n_cells = _bin_of(place), n_bins + _N_BEHIND
         is_held = (n_bins > 0) & (middle + 1 < newest) & (middle - 1 > newest - n_cells)
         around = self._around(slots, middle, n_cells)
-        around[:, ~is_held] = np.nan
+        if not is_held.all():
+            around[:, ~is_held] = np.nan
         value = _between(around[1:4], place - middle)
         is_behind = _bin_of(place_now) < middle
         nearby = np.where(is_behind, around[0:3], around[1:4])
@@ -178,11 +179,10 @@ class Season(SlotArrays):
 
     def _around(self, slots: I64, middle: I64, n_cells: I64) -> F64:
         """Return the bins from two before to two after the middle ones, shape (5, A)."""
-        at = middle % n_cells + np.arange(-2, 3)[:, None]
-        at += np.where(at < 0, n_cells, 0)
+        at = (middle - 2) % n_cells + np.arange(5)[:, None]
         at -= np.where(at >= n_cells, n_cells, 0)
         at += slots * self.ring.shape[1]
-        found: F64 = self.ring.reshape(-1)[at]
+        found: F64 = self.ring.reshape(-1).take(at)
         return found
 
     def search(self, slots: I64, time: F64, value: F64, is_valid: Bool) -> I64:
