@@ -1,4 +1,4 @@
-"""A linear forecast of the next change from the last ones, fitted online to every stream.
+"""A linear forecast of the next change from the last one, the level and the season, fitted online.
 
 Readings and the season come in, forecasts of the next reading go out, in the sensor's unit. Refuses to
 know of other forecasters.
@@ -11,11 +11,8 @@ import numpy as np
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, F64, I32, I64, Bool, Slots
 
-N_CHANGES = 3
-#: Last changes, way back to the slow level, change of the season, way to the season.
-N_INPUTS = N_CHANGES + 3
-_N_SWEPT = 2  # coefficients moved per reading
-_N_TURNS = N_INPUTS // _N_SWEPT
+#: Last change, way back to the slow level, coming change of the season, way to the season.
+N_INPUTS = 4
 _MEMORY = np.float32(0.998)  # weight of the past at each reading: about 500 readings
 _RIDGE = np.float32(0.1)
 _LEVEL_GAIN = 0.05
@@ -33,16 +30,14 @@ _LEAST = 1e-30  # keeps a division finite where all is 0
 class Autoregression(SlotArrays):
     """Robust least squares with exponential forgetting; D inputs.
 
-    The sums ``R = sum w x x'`` and ``r = sum w x y`` fade by 0.2 % per reading. Each reading two coefficients
-    in turn take a Gauss-Seidel step towards ``(R + ridge) b = r``, which follows the solution without ever
-    inverting R, so that nothing blows up on a stream that rests (in the spirit of Zakharov, White & Liu 2008). The
-    weights ``w = min(1, k / |e|)`` are Huber's (1964). Inputs and target are in units of the stream's usual
-    change, so that nothing depends on the sensor's unit.
+    The sums ``R = sum w x x'`` and ``r = sum w x y`` fade by 0.2 % per reading. Each reading one Gauss-Seidel sweep
+    over ``(R + ridge) b = r`` follows its solution without ever inverting R, so that nothing blows up on a stream that
+    rests (in the spirit of Zakharov, White & Liu 2008). The weights ``w = min(1, k / |e|)`` are Huber's (1964). Inputs
+    and target are in units of the stream's usual change, so that nothing depends on the sensor's unit.
 
     Attributes:
         n_changes: Changes taken in, int32, shape (S,).
         last: The value before, NaN after a start or gap, sensor's unit, shape (S,).
-        changes: The last changes, newest first, sensor's unit, shape (S, 3).
         slow: Slow level, NaN until a value came, sensor's unit, shape (S,).
         usual_change: Recent mean of |change|, sensor's unit, shape (S,).
         unit: Usual change when the inputs were made, NaN while there are none, sensor's unit, shape (S,).
@@ -55,7 +50,6 @@ class Autoregression(SlotArrays):
 
     n_changes: I32 = column(np.int32)
     last: F64 = column(np.float64, fill=np.nan)
-    changes: F64 = column(np.float64, "changes")
     slow: F64 = column(np.float64, fill=np.nan)
     usual_change: F64 = column(np.float64)
     unit: F64 = column(np.float64, fill=np.nan)
@@ -85,7 +79,7 @@ class Autoregression(SlotArrays):
         has_inputs = is_known & ~np.isnan(unit)
         y = np.clip(change / np.where(has_inputs, unit, 1.0), -_BOUND, _BOUND)
         self._take_in(ix, y, has_inputs, n)
-        self._sweep(ix, has_inputs, n)
+        self._sweep(ix, has_inputs)
 
     def _take_in(self, ix: Slots, y: F64, has_inputs: Bool, n: I32) -> None:
         """Add targets, in units, to the sums."""
@@ -97,23 +91,20 @@ class Autoregression(SlotArrays):
         weight = np.where(has_inputs, np.minimum(1.0, _HUBER * error / np.maximum(size, _LEAST)), 0.0)
         keep = np.where(has_inputs, _MEMORY, np.float32(1))[:, None]
         weighted = x * weight.astype(np.float32)[:, None]
-        products = (weighted[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+        products = np.einsum("ai,aj->aij", weighted, x).reshape(len(x), -1)
         products += keep * self.gram[ix]
         self.gram[ix] = products
         self.moment[ix] = keep * self.moment[ix] + weighted * y.astype(np.float32)[:, None]
         self.fit_error[ix] = error
 
-    def _sweep(self, ix: Slots, has_inputs: Bool, n: I32) -> None:
-        """Move the coefficients whose turn it is."""
-        rows, turn = np.arange(len(n)), n % _N_TURNS
-        gram = self.gram[ix].reshape(len(n), _N_TURNS, _N_SWEPT, N_INPUTS)[rows, turn]  # (A, 2, D)
+    def _sweep(self, ix: Slots, has_inputs: Bool) -> None:
+        """Move every coefficient once, each knowing those before it."""
         moment, coefficients = self.moment[ix], self.coefficients[ix].copy()
-        for k in range(_N_SWEPT):
-            at = turn * _N_SWEPT + k
-            rest = moment[rows, at] - np.einsum("ad,ad->a", gram[:, k], coefficients)
-            own = coefficients[rows, at]
-            step = (rest - _RIDGE * own) / (gram[rows, k, at] + _RIDGE)
-            coefficients[rows, at] = own + np.where(has_inputs, step, np.float32(0))
+        gram = self.gram[ix].reshape(-1, N_INPUTS, N_INPUTS)
+        for j in range(N_INPUTS):
+            own = coefficients[:, j]
+            rest = moment[:, j] - np.einsum("ad,ad->a", gram[:, j], coefficients) - _RIDGE * own
+            own += has_inputs * (rest / (gram[:, j, j] + _RIDGE))
         self.coefficients[ix] = coefficients
 
     def regress(self, ix: Slots, value: F64, season_now: F64, season_next: F64) -> F64:
@@ -133,19 +124,18 @@ class Autoregression(SlotArrays):
         slow = np.where(np.isnan(slow), value, slow + _LEVEL_GAIN * (value - slow))
         x = np.empty((len(value), N_INPUTS))
         x[:, 0] = value - self.last[ix]
-        x[:, 1:N_CHANGES] = self.changes[ix, : N_CHANGES - 1]
-        x[:, N_CHANGES] = slow - value
-        x[:, N_CHANGES + 1] = season_next - season_now
-        x[:, N_CHANGES + 2] = season_next - value
+        x[:, 1] = slow - value
+        x[:, 2] = season_next - season_now
+        x[:, 3] = season_next - value
         x[np.isnan(x)] = 0.0
-        self.changes[ix], self.last[ix], self.slow[ix] = x[:, :N_CHANGES], value, slow
+        self.last[ix], self.slow[ix] = value, slow
         x = np.clip(x / unit[:, None], -_BOUND, _BOUND).astype(np.float32)
         self.inputs[ix], self.unit[ix] = x, unit
         change = np.einsum("ad,ad->a", x, self.coefficients[ix]).astype(np.float64)
         foretold: F64 = value + unit * np.clip(change, -_BOUND, _BOUND)
         return foretold
 
-    def forget_changes(self, slots: I64) -> None:
+    def forget_values(self, slots: I64) -> None:
         """Start anew at the next value; what was learnt stays."""
-        for state, start in ((self.last, np.nan), (self.slow, np.nan), (self.unit, np.nan), (self.changes, 0.0)):
-            state[slots] = start
+        for state in (self.last, self.slow, self.unit):
+            state[slots] = np.nan

@@ -15,14 +15,12 @@ from pipeline.core.records import F64, I32, I64, Bool, Slots
 _GAIN = 0.01  # a memory of about 100 readings
 _CLIP = 10.0  # spreads: one glitch must not decide the comparison
 
-# Candidates of the smoothing, side by side: what each is good for, and how its level and trend move.
-#                       a median, three speeds   noise  ramps
-_LEVEL_GAINS = np.array([0.05, 0.2, 0.5, 0.05, 0.7, 0.5, 1.0])
-_TREND_GAINS = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.3, 0.3])
-_DAMPINGS = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.95, 0.5])
-# Residuals beyond so many mean absolute errors move a level no further: it then follows the median.
-_BOUNDS = np.array([1.0, 1.0, 1.0, np.inf, np.inf, np.inf, np.inf])
+# Candidates of the smoothing, side by side: three that follow the median, one the mean, two with trend.
+_LEVEL_GAINS = np.array([0.05, 0.2, 0.5, 0.7, 0.4, 1.0])
+_TREND_GAINS = np.array([0.0, 0.0, 0.0, 0.0, 0.1, 0.3])
+_DAMPINGS = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 0.5])
 N_SMOOTHINGS = len(_LEVEL_GAINS)
+_N_MEDIANS = 3
 _N_UNBOUNDED = 20  # readings before a mean absolute error is worth something as a bound
 _CANDIDATE_GAIN = 0.02
 
@@ -71,7 +69,7 @@ class Smoothing(SlotArrays):
     """Holt's linear smoothing with damped trend (Gardner & McKenzie 1985), several gains side by side.
 
     ``f = level + damping * trend``, then ``level = f + a * e`` and ``trend = damping * trend + a * b * e``;
-    the candidate with the smallest recent error speaks. Some bound e, and so follow the median.
+    the candidate with the smallest recent error speaks. Some bound e to its recent mean, and so follow the median.
 
     Attributes:
         n_smoothed: Errors taken in, int32, shape (S,).
@@ -111,18 +109,20 @@ class Smoothing(SlotArrays):
         Returns:
             The next forecasts, shape (A,).
         """
-        level, trend, error = self.level[ix], self.trend[ix], self.candidate_error[ix]
-        location = level + _DAMPINGS * trend
-        surprise = np.where(np.isnan(location), 0.0, value[:, None] - location)
-        is_bounded = (self.n_smoothed[ix] >= _N_UNBOUNDED)[:, None] & (error > 0)
-        with np.errstate(invalid="ignore"):
-            bound = np.where(is_bounded, _BOUNDS * error, np.inf)
-        surprise = np.clip(surprise, -bound, bound)
-        level = np.where(np.isnan(location), value[:, None], location) + _LEVEL_GAINS * surprise
+        trend, error = self.trend[ix], self.candidate_error[ix]
+        location = self.level[ix] + _DAMPINGS * trend
+        is_new = np.isnan(location[:, 0])
+        location[is_new] = value[is_new, None]
+        surprise = value[:, None] - location
+        bound = error[:, :_N_MEDIANS]
+        is_bounded = (self.n_smoothed[ix] >= _N_UNBOUNDED)[:, None] & (bound > 0)
+        bound = np.where(is_bounded, bound, np.inf)
+        surprise[:, :_N_MEDIANS] = np.clip(surprise[:, :_N_MEDIANS], -bound, bound)
+        level = location + _LEVEL_GAINS * surprise
         trend = _DAMPINGS * trend + _LEVEL_GAINS * _TREND_GAINS * surprise
         self.level[ix], self.trend[ix] = level, trend
-        best = error.argmin(axis=1)[:, None]
-        chosen: F64 = np.take_along_axis(level + _DAMPINGS * trend, best, axis=1)[:, 0]
+        following = level + _DAMPINGS * trend
+        chosen: F64 = following[np.arange(len(value)), error.argmin(axis=1)]
         return chosen
 
     def forget_levels(self, slots: I64) -> None:
@@ -177,8 +177,7 @@ class Seasonal(SlotArrays):
         location = np.stack((season_next, season_next + offset, season_next + above), axis=1)
         location[np.isnan(location).any(axis=1)] = np.nan
         self.form_location[ix] = location
-        best = self.form_error[ix].argmin(axis=1)[:, None]
-        chosen: F64 = np.take_along_axis(location, best, axis=1)[:, 0]
+        chosen: F64 = location[np.arange(len(value)), self.form_error[ix].argmin(axis=1)]
         return chosen
 
     def forget_season(self, slots: I64) -> None:

@@ -18,7 +18,7 @@ _ALLOWED = 1 - np.array(LEVELS, np.float32)
 _START = np.log(np.array([0.7407, 2.1318, 4.6041], np.float32))  # quantiles of Student's t, 4 degrees of freedom
 _STEPS = np.array([0.05, 0.1, 0.2], np.float32)
 _MOST = np.float32(7.0)  # of the logarithm: a factor of 1100 either way
-_TINY = 1e-300  # its logarithm is below every bound
+_LEAST = 1e-30  # its logarithm is below every bound, and float32 holds it and its inverse
 
 
 @dataclass
@@ -49,7 +49,9 @@ class Intervals(SlotArrays):
         """
         widening = self.widening[ix].reshape(len(who), -1, N_LEVELS)[np.arange(len(who)), who]
         multipliers = np.exp((widening + _START).astype(np.float64))
-        widths: F64 = scale[:, None] * np.maximum.accumulate(multipliers, axis=1)
+        for k in range(1, N_LEVELS):
+            np.maximum(multipliers[:, k], multipliers[:, k - 1], out=multipliers[:, k])
+        widths: F64 = scale[:, None] * multipliers
         return widths
 
     def learn_coverage(self, ix: Slots, size: F64, scale: F64) -> None:
@@ -60,13 +62,14 @@ class Intervals(SlotArrays):
             size: Absolute residuals, sensor's unit, NaN where nothing is to be learnt, shape (A, F).
             scale: Scales that were given with the forecasts, NaN for none, shape (A, F).
         """
-        with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is a hit, x / 0 a miss, NaN no news
-            far = np.log(np.where(size > 0, size, _TINY) / scale, dtype=np.float32, casting="same_kind")
-        is_known = np.repeat(~np.isnan(size + scale), N_LEVELS, axis=1)
+        with np.errstate(all="ignore"):  # 0 / 0 is a hit, x / 0 a miss
+            ratio = np.clip(size / scale, _LEAST, 1 / _LEAST)
+        far = np.log(ratio.astype(np.float32))
         n_forecasters = size.shape[1]
+        allowed, steps, start = (np.tile(row, n_forecasters) for row in (_ALLOWED, _STEPS, _START))
         widening = self.widening[ix]
-        missed = np.repeat(far, N_LEVELS, axis=1) > widening + np.tile(_START, n_forecasters)
-        step = np.where(
-            missed, np.tile(_STEPS * (1 - _ALLOWED), n_forecasters), np.tile(-_STEPS * _ALLOWED, n_forecasters)
-        )
-        self.widening[ix] = np.clip(widening + step * is_known, -_MOST, _MOST)
+        move = (np.repeat(far, N_LEVELS, axis=1) > widening + start) - allowed
+        move *= steps
+        move *= np.repeat(~np.isnan(size + scale), N_LEVELS, axis=1)
+        move += widening
+        self.widening[ix] = np.clip(move, -_MOST, _MOST)

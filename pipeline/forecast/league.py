@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.core.columns import column
 from pipeline.core.records import F64, I8, I32, I64, Bool, Slots
-from pipeline.forecast.autoregression import N_CHANGES, N_INPUTS, Autoregression
+from pipeline.forecast.autoregression import N_INPUTS, Autoregression
 from pipeline.forecast.baselines import (
     N_FORECASTERS,
     N_FORMS,
@@ -23,12 +23,18 @@ from pipeline.forecast.baselines import (
 from pipeline.forecast.intervals import N_LEVELS, Intervals
 
 _GAIN = 0.005  # a memory of about 200 readings
-_CLIP = 20.0  # spreads that one error counts for at most; at 10 the shown forecast was up to 9 % worse than the best
+_CLIP = 50.0  # spreads that one error counts for at most; at 10 one stream of spikes in 20 had the wrong one shown
 _LEAD = 0.97  # a challenger's error must be below this share of the error of who is shown
 _N_JUDGES = 3
 _N_SITTING = 8  # readings that one judge hears before the next one does
 _MAJORITY = 2
 _SHARPNESS = 4  # doublings of the exponent of the blend: weights are error^-16
+_TINY = 1e-300  # where all errors are 0 all weights are 1
+# Scale of the intervals: quicker than the error, and no glitch makes the intervals wide for hundreds of readings.
+_SCALE_GAIN = 0.02
+_SCALE_CLIP = 5.0  # scales
+_SCALE_FREE = 0.25  # spreads that a size may always count for, so that a scale of 0 can grow
+_N_FREE = 8  # readings before the scale is worth something as a bound
 
 
 @dataclass
@@ -45,6 +51,7 @@ class League(Smoothing, Seasonal, Autoregression, Intervals):
         who: ``Forecaster`` shown, int8, shape (S,).
         location: Forecasts under way, NaN for none, sensor's unit, shape (S, F).
         scale: Of their residuals, NaN while unknown, sensor's unit, shape (S, F).
+        usual: Recent mean absolute error, glitches bounded, sensor's unit, shape (S, F).
         error: Recent mean absolute error, sensor's unit, shape (S, F).
         n_errors: Errors taken in, int32, shape (S, F).
         heard: Error as each judge heard it, NaN while it heard none, sensor's unit, shape (S, 3, F).
@@ -53,6 +60,7 @@ class League(Smoothing, Seasonal, Autoregression, Intervals):
     who: I8 = column(np.int8, fill=Forecaster.PERSISTENCE)
     location: F64 = column(np.float64, "forecasters", fill=np.nan)
     scale: F64 = column(np.float64, "forecasters", fill=np.nan)
+    usual: F64 = column(np.float64, "forecasters")
     error: F64 = column(np.float64, "forecasters")
     n_errors: I32 = column(np.int32, "forecasters")
     heard: F64 = column(np.float64, "judges", "forecasters", fill=np.nan)
@@ -83,11 +91,18 @@ class League(Smoothing, Seasonal, Autoregression, Intervals):
         size = np.abs(value[:, None] - self.location[ix])
         size[~may_learn] = np.nan
         self.learn_coverage(ix, size, self.scale[ix])
+        self._learn_scale(ix, size, spread)
         self._learn_errors(ix, slots, np.minimum(size, most[:, None]))
         self.learn_smoothing(ix, value, most, may_learn)
         self.learn_seasonal(ix, value, most, may_learn)
         self.fit(ix, value, spread, may_learn)
         self._choose(slots)
+
+    def _learn_scale(self, ix: Slots, size: F64, spread: F64) -> None:
+        """Take in sizes of residuals, NaN where there is none, shape (A, F)."""
+        usual, n = self.usual[ix], self.n_errors[ix]
+        bound = np.where(n < _N_FREE, np.inf, np.maximum(_SCALE_CLIP * usual, _SCALE_FREE * spread[:, None]))
+        self.usual[ix] = faded(usual, np.minimum(size, bound), n, _SCALE_GAIN)
 
     def _learn_errors(self, ix: Slots, slots: I64, size: F64) -> None:
         """Take in errors, NaN where there is none, shape (A, F): over all, and as the judge in turn hears them."""
@@ -133,22 +148,20 @@ class League(Smoothing, Seasonal, Autoregression, Intervals):
         location[:, Forecaster.SEASONAL] = self.repeat_season(ix, value, season_now, season_next)
         location[:, Forecaster.AUTOREGRESSION] = self.regress(ix, value, season_now, season_next)
         location[:, Forecaster.BLEND] = self._blend(ix, value, location[:, : Forecaster.BLEND])
-        scale = np.where(self.n_errors[ix] > 0, self.error[ix], np.nan)
+        scale = np.where(self.n_errors[ix] > 0, self.usual[ix], np.nan)
         scale[:, Forecaster.LSTM] = lstm_scale
         self.location[ix], self.scale[ix] = location, scale
 
     def _blend(self, ix: Slots, value: F64, location: F64) -> F64:
         """Return the mean of the forecasts, weighted by how good they were of late, shape (A,)."""
-        error = self.error[ix, : Forecaster.BLEND]
         is_out = np.isnan(location) | (self.n_errors[ix, : Forecaster.BLEND] == 0)
         is_out[:, Forecaster.PERSISTENCE] = False
-        error = np.where(is_out, np.inf, error)
-        best = error.min(axis=1, keepdims=True)
-        weight = np.divide(best, error, out=np.ones_like(error), where=error > 0)
+        error = np.where(is_out, np.inf, self.error[ix, : Forecaster.BLEND] + _TINY).T.copy()  # (F - 1, A): quicker
+        weight = error.min(axis=0) / error
         for _ in range(_SHARPNESS):
             weight *= weight
-        way = np.where(is_out, 0.0, location - value[:, None])
-        blended: F64 = value + np.einsum("af,af->a", weight, way) / weight.sum(axis=1)
+        way = np.where(is_out, 0.0, location - value[:, None]).T
+        blended: F64 = value + (weight * way).sum(axis=0) / weight.sum(axis=0)
         return blended
 
     def forget(self, slots: I64) -> None:
@@ -156,14 +169,15 @@ class League(Smoothing, Seasonal, Autoregression, Intervals):
         self.location[slots] = np.nan
         self.forget_levels(slots)
         self.forget_season(slots)
-        self.forget_changes(slots)
+        self.forget_values(slots)
 
     def skill_ratios(self, ix: Slots) -> F64:
         """Return each forecaster's recent error over that of persistence, NaN until known, shape (A, F)."""
         error = self.error[ix]
         base = error[:, Forecaster.PERSISTENCE, None]
         is_known = (self.n_errors[ix] > 0) & (base > 0)
-        return np.divide(error, base, out=np.full(error.shape, np.nan), where=is_known)
+        ratios: F64 = np.divide(error, base, out=np.full(error.shape, np.nan), where=is_known)
+        return ratios
 
 
 def empty_league(capacity: int) -> League:
@@ -184,7 +198,6 @@ def empty_league(capacity: int) -> League:
         forms=N_FORMS,
         inputs=N_INPUTS,
         products=N_INPUTS * N_INPUTS,
-        changes=N_CHANGES,
         forecasters=N_FORECASTERS,
         widths=N_FORECASTERS * N_LEVELS,
         judges=_N_JUDGES,
