@@ -15,12 +15,12 @@ from pipeline.core.records import F64, I32, I64, Bool, Slots
 _GAIN = 0.01  # a memory of about 100 readings
 _CLIP = 10.0  # spreads: one glitch must not decide the comparison
 
-# Candidates of the smoothing, side by side: three that follow the median, one the mean, two with trend.
+# Candidates of the smoothing, side by side: three that lean to the median, one to the mean, two with trend.
 _LEVEL_GAINS = np.array([0.05, 0.2, 0.5, 0.7, 0.4, 1.0])
 _TREND_GAINS = np.array([0.0, 0.0, 0.0, 0.0, 0.1, 0.3])
 _DAMPINGS = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 0.5])
 N_SMOOTHINGS = len(_LEVEL_GAINS)
-_N_MEDIANS = 3
+_N_BOUNDED = 3
 _N_UNBOUNDED = 20  # readings before a mean absolute error is worth something as a bound
 _CANDIDATE_GAIN = 0.02
 
@@ -69,7 +69,7 @@ class Smoothing(SlotArrays):
     """Holt's linear smoothing with damped trend (Gardner & McKenzie 1985), several gains side by side.
 
     ``f = level + damping * trend``, then ``level = f + a * e`` and ``trend = damping * trend + a * b * e``;
-    the candidate with the smallest recent error speaks. Some bound e to its recent mean, and so follow the median.
+    the candidate with the smallest recent error speaks. Some bound e to its recent mean, and so lean to the median.
 
     Attributes:
         n_smoothed: Errors taken in, int32, shape (S,).
@@ -114,10 +114,10 @@ class Smoothing(SlotArrays):
         is_new = np.isnan(location[:, 0])
         location[is_new] = value[is_new, None]
         surprise = value[:, None] - location
-        bound = error[:, :_N_MEDIANS]
+        bound = error[:, :_N_BOUNDED]
         is_bounded = (self.n_smoothed[ix] >= _N_UNBOUNDED)[:, None] & (bound > 0)
         bound = np.where(is_bounded, bound, np.inf)
-        surprise[:, :_N_MEDIANS] = np.clip(surprise[:, :_N_MEDIANS], -bound, bound)
+        surprise[:, :_N_BOUNDED] = np.clip(surprise[:, :_N_BOUNDED], -bound, bound)
         level = location + _LEVEL_GAINS * surprise
         trend = _DAMPINGS * trend + _LEVEL_GAINS * _TREND_GAINS * surprise
         self.level[ix], self.trend[ix] = level, trend
