@@ -43,7 +43,7 @@ class Forecaster(IntEnum):
 N_FORECASTERS = len(Forecaster)
 
 
-def faded(mean: F64, size: F64, n: I32, gain: float) -> F64:
+def faded(mean: F64, size: F64, n: F64 | I32, gain: float) -> F64:
     """Return exponentially weighted means with new sizes in them: plain means until there are enough.
 
     Args:

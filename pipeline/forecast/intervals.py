@@ -5,6 +5,7 @@ who foretold and how.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -19,6 +20,12 @@ _START = np.log(np.array([0.7407, 2.1318, 4.6041], np.float32))  # quantiles of 
 _STEPS = np.array([0.05, 0.1, 0.2], np.float32)
 _MOST = np.float32(7.0)  # of the logarithm: a factor of 1100 either way
 _LEAST = 1e-30  # its logarithm is below every bound, and float32 holds it and its inverse
+
+
+@cache
+def _rows(n_forecasters: int) -> tuple[F32, F32, F32]:
+    """Return start, allowed share and step of every width, forecaster after forecaster, shape (F * 3,)."""
+    return np.tile(_START, n_forecasters), np.tile(_ALLOWED, n_forecasters), np.tile(_STEPS, n_forecasters)
 
 
 @dataclass
@@ -65,8 +72,7 @@ class Intervals(SlotArrays):
         with np.errstate(all="ignore"):  # 0 / 0 is a hit, x / 0 a miss
             ratio = np.clip(size / scale, _LEAST, 1 / _LEAST)
         far = np.log(ratio.astype(np.float32))
-        n_forecasters = size.shape[1]
-        allowed, steps, start = (np.tile(row, n_forecasters) for row in (_ALLOWED, _STEPS, _START))
+        start, allowed, steps = _rows(size.shape[1])
         widening = self.widening[ix]
         move = (np.repeat(far, N_LEVELS, axis=1) > widening + start) - allowed
         move *= steps

@@ -96,7 +96,7 @@ class League(Smoothing, Seasonal, Autoregression, Intervals):
         self.learn_smoothing(ix, value, most, may_learn)
         self.learn_seasonal(ix, value, most, may_learn)
         self.fit(ix, value, spread, may_learn)
-        self._choose(slots)
+        self._choose(ix, slots)
 
     def _learn_scale(self, ix: Slots, size: F64, spread: F64) -> None:
         """Take in sizes of residuals, NaN where there is none, shape (A, F)."""
@@ -111,14 +111,14 @@ class League(Smoothing, Seasonal, Autoregression, Intervals):
         judge = n[:, Forecaster.PERSISTENCE] // _N_SITTING % _N_JUDGES
         heard = self.heard[slots, judge]
         heard = np.where(np.isnan(heard), size, heard)
-        self.heard[slots, judge] = faded(heard, size, n // _N_JUDGES, _N_JUDGES * _GAIN)
+        self.heard[slots, judge] = faded(heard, size, n / _N_JUDGES, _N_JUDGES * _GAIN)
         self.n_errors[ix] += ~np.isnan(size)
 
-    def _choose(self, slots: I64) -> None:
+    def _choose(self, ix: Slots, slots: I64) -> None:
         """Show the challenger that leads, where most judges agree."""
-        error = np.where(self.n_errors[slots] > 0, self.error[slots], np.inf)
+        error = np.where(self.n_errors[ix] > 0, self.error[ix], np.inf)
         best, rows = error.argmin(axis=1), np.arange(len(slots))
-        leads = error[rows, best] < _LEAD * error[rows, self.who[slots]]
+        leads = error[rows, best] < _LEAD * error[rows, self.who[ix]]
         slots, best = slots[leads], best[leads]
         if len(slots):
             rows = np.arange(len(slots))
