@@ -9,9 +9,9 @@ Layout of the state, layer by layer: h, then c where the cell has one.
 Shapes: N networks, B rows per network, T steps, I inputs, H hidden units, L layers.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -61,12 +61,12 @@ class Stack:
     @cached_property
     def n_weights(self) -> int:
         """Weights per network."""
-        return sum(sum(self._sizes(k)) for k in range(self.n_layers))
+        return self._places[-1][1]
 
     @cached_property
     def n_state(self) -> int:
         """Floats of state per row."""
-        return self.n_layers * self._cell.n_parts * self.n_hidden
+        return self.n_layers * CELLS[self.cell].n_parts * self.n_hidden
 
     @cached_property
     def n_keep(self) -> int:
@@ -86,12 +86,9 @@ class Stack:
             float32, shape (N, n_weights).
         """
         weights = np.asarray((2 * draws - 1) / np.sqrt(self.n_hidden), np.float32)
-        end = 0
-        for k in range(self.n_layers):
-            n_kernel, n_vectors = self._sizes(k)
-            start, end = end + n_kernel, end + n_kernel + n_vectors
+        for start, end in self._places[1::2]:
             weights[:, start:end] = 0
-            for place, value in self._cell.starts.items():
+            for place, value in CELLS[self.cell].starts.items():
                 at = start + place * self.n_hidden
                 weights[:, at : at + self.n_hidden] = value
         return weights
@@ -105,18 +102,16 @@ class Stack:
             state: Shape (N, B, n_state); zeros at the start.
 
         Returns:
-            h of the top layer, shape (N, B, H), a view of the new state, shape (N, B, n_state).
+            h of the top layer, shape (N, B, H), and the new state, shape (N, B, n_state).
         """
         n = self.n_hidden
         news = []
         with torch.no_grad():
             for layer, own in zip(self._layers(weights), self._states(state), strict=True):
-                new = self._cell.step(layer, torch.cat((x, own[..., :n]), dim=-1), own)
+                new = CELLS[self.cell].step(layer, torch.cat((x, own[..., :n]), dim=-1), own)
                 x = new[..., :n]
                 news.append(new)
-            new_state = news[0] if self.n_layers == 1 else torch.cat(news, dim=-1)
-        at = self.n_state - self._cell.n_parts * n
-        return new_state[..., at : at + n], new_state
+            return x, news[0] if self.n_layers == 1 else torch.cat(news, dim=-1)
 
     def sequence(
         self,
@@ -144,7 +139,7 @@ class Stack:
         lasts = []
         for k, (layer, own) in enumerate(zip(self._layers(weights), self._states(state), strict=True)):
             across, up = (None, None) if keep is None else self._factors(keep, k)
-            x, last = self._cell.sequence(layer, x if up is None else x * up, own, is_there, across)
+            x, last = CELLS[self.cell].sequence(layer, x if up is None else x * up, own, is_there, across)
             lasts.append(last)
         return x, torch.cat(lasts, dim=-1)
 
@@ -166,24 +161,20 @@ class Stack:
         chance[: self.n_layers * self.n_hidden] = self.recurrent_dropout
         return (draws >= chance) / (1 - chance)
 
-    @property
-    def _cell(self) -> Cell:
-        return CELLS[self.cell]
+    @cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        """Where each layer's kernel and vectors lie in the flat weights: kernel, vectors, kernel, vectors, ..."""
+        n, cell = self.n_hidden, CELLS[self.cell]
+        n_rows = [self.n_inputs + n] + (self.n_layers - 1) * [2 * n]
+        sizes = [size for rows in n_rows for size in (rows * cell.n_gates * n, cell.n_vectors * n)]
+        return [(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
 
-    def _sizes(self, k: int) -> tuple[int, int]:
-        """Return how many weights lie in the kernel and in the vectors of layer ``k``."""
-        n, cell = self.n_hidden, self._cell
-        n_rows = (n if k else self.n_inputs) + n
-        return n_rows * cell.n_gates * n, cell.n_vectors * n
-
-    def _layers(self, weights: Tensor) -> Iterator[Layer]:
-        """Yield each layer's weights as views."""
-        n, end = self.n_hidden, 0
-        for k in range(self.n_layers):
-            n_kernel, n_vectors = self._sizes(k)
-            start, end = end + n_kernel, end + n_kernel + n_vectors
-            kernel = weights[:, start - n_kernel : start].view(len(weights), -1, self._cell.n_gates * n)
-            yield Layer(kernel, weights[:, start:end].view(len(weights), -1, n))
+    def _layers(self, weights: Tensor) -> list[Layer]:
+        """Return each layer's weights as views."""
+        n_networks, n = len(weights), self.n_hidden
+        parts = [weights[:, start:end] for start, end in self._places]
+        kernels = [part.view(n_networks, -1, CELLS[self.cell].n_gates * n) for part in parts[::2]]
+        return [Layer(kernel, part.view(n_networks, -1, n)) for kernel, part in zip(kernels, parts[1::2], strict=True)]
 
     def _states(self, state: Tensor) -> tuple[Tensor, ...]:
         """Return each layer's state as a view."""

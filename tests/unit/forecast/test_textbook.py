@@ -51,8 +51,7 @@ class Pupil:
             loss(self.answer(today), today).backward()  # type: ignore[no-untyped-call] # torch leaves backward untyped
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             adam.step()
-        for parameter in parameters:
-            parameter.requires_grad_(requires_grad=False)
+        self.weights, self.head = self.weights.detach(), self.head.detach()
 
 
 def windows(values: Tensor, length: int) -> Lesson:
