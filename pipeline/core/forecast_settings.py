@@ -82,9 +82,9 @@ class ForecastSettings(Section):
         title="Readings that the long mean and activity forecasts cover.",
         description="Slow faults show in it; longer ones later.",
     )
-    interval: Literal[0.5, 0.9, 0.99] = Field(
-        0.99,
-        title="Probability of the forecast interval that is shown: 0.5, 0.9 or 0.99.",
+    interval_percent: Literal[50, 90, 99] = Field(
+        99,
+        title="Readings in a hundred that fall inside the forecast interval that is shown: 50, 90 or 99.",
         description="What dashboards draw; it does not change scores or alerts.",
     )
     context: tuple[ContextSettings, ...] = Field(

@@ -70,7 +70,7 @@ def _measure(n_streams: int, sharing: str) -> Result:
     for _ in range(_ROUNDS):
         batch = next(batches)
         engine_s.append(_seconds(partial(session.process, batch, now=np.inf)))
-        bare_s.append(_seconds(partial(bare_loop, session.model.bank, plan, n_ticks)))
+        bare_s.append(_seconds(partial(bare_loop, session.model.network, session.model.bank, plan, n_ticks)))
     n_readings = n_streams * n_ticks
     engine, bare = n_readings / min(engine_s), n_readings / min(bare_s)
     return Result(n_streams, sharing, engine, bare, engine / bare)

@@ -39,7 +39,7 @@ from pipeline.flow.state import Model, State
 from pipeline.flow.wiring import context_values
 from pipeline.forecast.intervals import LEVELS
 from pipeline.forecast.pending import N_SETTLING
-from pipeline.forecast.targets import ACTIVITY, LONG, NEXT, realised
+from pipeline.forecast.targets import ACTIVITY, LONG, realised
 from pipeline.streams.counters import to_increments, to_readings
 from pipeline.streams.gate import gate
 from pipeline.streams.windows import recent_values
@@ -52,13 +52,12 @@ _HEALTH_OF_OUTCOME = np.array(
 _TELLING_OUTCOMES = (Outcome.LATE, Outcome.FUTURE, Outcome.NOT_FINITE, Outcome.OUT_OF_RANGE)
 _N_DISCOUNT = (32, 64)  # readings after which glitches among the first ones can be told
 _N_SEASON_SEARCH = 128  # readings at which a season is first looked for; then at each doubling, ...
+_N_SEASON_STRETCH = 512  # newest readings it is looked for in
 _SEASON_SEARCH_EVERY = 1024  # ... and every so many
 _N_FIRST_SCALE = 8  # readings after which a stream first gets a scale, and with it forecasts
 
 
-def update(
-    model: Model, state: State, batch: Batch, now: float, detail: Detail | None = None
-) -> tuple[State, Steps]:
+def update(model: Model, state: State, batch: Batch, now: float, detail: Detail | None = None) -> tuple[State, Steps]:
     """Score a batch of readings, then learn from them in O(1) each.
 
     Args:
@@ -157,7 +156,7 @@ def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict
     ix, slots, settings = arrival.ix, arrival.slots, model.settings.detection
     foretold, scale = state.pending.due(ix, slots, model.horizons)
     who, shown, half_widths = state.league.shown(ix)
-    half = half_widths[:, LEVELS.index(model.settings.forecast.interval)]
+    half = half_widths[:, LEVELS.index(model.settings.forecast.interval_percent / 100)]
     state.windows.push(ix, slots, arrival.time, arrival.value)
     recent = recent_values(state.windows, slots, model.horizons.long + 1)
     came = realised(recent, state.pending.spread_of_scale[ix], model.horizons)
@@ -166,7 +165,8 @@ def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict
     found = with_level(found, came[:, LONG], state.scaling.mean[ix], spread)
     score, view = state.surprise.score(ix, found)
     score[_is_warming_up(model, state, arrival.ix, arrival.n)] = np.nan
-    is_drift = state.drift.step(slots, _levels(state, arrival), np.ones(len(slots), np.bool_))
+    is_settled = arrival.n >= settings.n_warmup  # a level that is still settling would be its yardstick for long
+    is_drift = state.drift.step(slots, _levels(state, arrival), is_settled)
     base = arrival.base
     forecast = base + shown
     seen = Seen(arrival.time, arrival.reading, forecast, forecast - half, forecast + half, view)
@@ -195,7 +195,8 @@ def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, fou
     is_taught = ~state.episodes.is_open[ix]
     state.surprise.learn(ix, slots, found, is_taught)
     state.scaling.learn(ix, arrival.value, arrival.n, is_taught.astype(np.float64))
-    state.league.learn(ix, slots, arrival.value, spread, is_taught)
+    # Forecasts that are shown follow a change at once: kept from learning in episodes they lost to persistence.
+    state.league.learn(ix, slots, arrival.value, spread, np.ones(len(slots), np.bool_))
     state.season.learn(ix, slots, arrival.time, arrival.value)
     if not is_taught.all():
         state.windows.mark_untaught(slots[~is_taught])
@@ -212,7 +213,7 @@ def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, fou
     n = arrival.n + 1
     is_searched = (n >= _N_SEASON_SEARCH) & ((n & (n - 1) == 0) | (n % _SEASON_SEARCH_EVERY == 0))
     if is_searched.any():
-        stretch = state.windows.last(slots[is_searched], state.windows.value.shape[1])
+        stretch = state.windows.last(slots[is_searched], min(_N_SEASON_STRETCH, state.windows.value.shape[1]))
         state.season.search(slots[is_searched], stretch.time, stretch.value, stretch.is_valid)
     is_young = (n >= _N_FIRST_SCALE) & (n & (n - 1) == 0)  # powers of two: the scale of a young stream moves
     if is_young.any():

@@ -13,6 +13,7 @@ from pipeline.flow.state import Model, State
 from pipeline.forecast.bank import combine, run, step
 from pipeline.forecast.features import features, squash
 
+_N_DRIFTED = 16  # readings that stand for the level a stream has drifted to
 _N_NEW_NORMAL = 64  # readings that stand for the new normal after a lasting change
 
 
@@ -50,7 +51,7 @@ class Seen:
         previous: The readings before them, NaN where there is none.
         time: Event times, Unix seconds.
         interval: Seconds since the previous readings, NaN where there is none.
-        season: One season before the next readings, minus the readings, shape (D, L, 4).
+        outlook: What was known of the next readings, minus the readings, shape (D, L, O).
         context: Scaled values of other streams, shape (D, L, K).
     """
 
@@ -58,8 +59,13 @@ class Seen:
     previous: F64
     time: F64
     interval: F64
-    season: F32
+    outlook: F32
     context: F32
+
+    def as_sequence(self) -> "Seen":
+        """Return single readings, given without an axis of L, as sequences of one."""
+        columns = (self.value[:, None], self.previous[:, None], self.time[:, None], self.interval[:, None])
+        return Seen(*columns, self.outlook[:, None], self.context[:, None])
 
 
 def inputs(scale: Scale, seen: Seen) -> F32:
@@ -69,8 +75,8 @@ def inputs(scale: Scale, seen: Seen) -> F32:
     z = squash(seen.value, middle, divisor)
     change = np.where(np.isnan(seen.previous), 0.0, z - squash(seen.previous, middle, divisor))
     ratio = seen.interval / scale.interval[:, None]
-    season = squash(seen.value[..., None] + seen.season, middle[..., None], divisor[..., None])
-    return features(z, change, seen.time, np.where(np.isnan(ratio), 1.0, ratio), season, seen.context)
+    outlook = squash(seen.value[..., None] + seen.outlook, middle[..., None], divisor[..., None])
+    return features(z, change, seen.time, np.where(np.isnan(ratio), 1.0, ratio), outlook, seen.context)
 
 
 def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, interval: F64, context: F32) -> None:
@@ -91,15 +97,17 @@ def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, in
     season_now = windows.season_before(slots)
     step_s = state.cadence.step_s[ix]
     ahead = state.season.ahead(ix, slots, time + np.where(np.isnan(step_s), 0.0, step_s))
-    windows.note(slots, np.stack(ahead, axis=1), context)
+    baselines = state.league.foretell(ix, slots, value, season_now, ahead[0])
+    windows.note(slots, np.column_stack((*ahead, baselines)), context)
     known = np.where(pending.n_since[ix] > 0, previous, np.nan)
-    seen = Seen(*(column[:, None] for column in (value, known, time, interval, windows.season[slots, at], context)))
-    x = inputs(Scale.in_force(state, slots), seen)[:, 0]
+    outlook = windows.outlook[slots, at]
+    newest = Seen(value, known, time, interval, outlook, context)
+    x = inputs(Scale.in_force(state, slots), newest.as_sequence())[:, 0]
     out, hidden = step(model.network, model.bank, state.ledger.group[ix], x, pending.hidden[ix])
     pending.hidden[ix] = hidden
     location, scale = pending.foretell(slots, pending.n_since[ix], combine(out), model.horizons)
     pending.n_since[ix] += 1
-    state.league.foretell(ix, slots, value, location, scale, season_now, ahead[0])
+    state.league.join(ix, value, location, scale)
 
 
 def set_scale(state: State, slots: I64) -> None:
@@ -131,8 +139,8 @@ def rebuild(model: Model, state: State, slots: I64, n_newest: int = 0) -> None:
     has_run = pending.n_since[slots] > 0
     if n_newest == 0 and has_run.any():
         at = slots[has_run]
-        foretold = pending.foretell(at, pending.n_since[at] - 1, combine(out[has_run]), model.horizons)
-        state.league.amend(at, *foretold)
+        location, scale = pending.foretell(at, pending.n_since[at] - 1, combine(out[has_run]), model.horizons)
+        state.league.join(at, state.windows.last(at, 1).value[:, 0], location, scale)
 
 
 def _stretch_inputs(model: Model, state: State, slots: I64, n_newest: int) -> tuple[F32, Bool]:
@@ -147,8 +155,8 @@ def _stretch_inputs(model: Model, state: State, slots: I64, n_newest: int) -> tu
     has_previous = age < n_run[:, None]
     previous = np.where(has_previous, value[:, :-1], np.nan)
     interval = np.where(stretch.is_valid[:, : end - 1], np.diff(time, axis=1), np.nan)
-    season, context = stretch.season[:, 1:end], stretch.context[:, 1:end]
-    x = inputs(Scale.in_force(state, slots), Seen(value[:, 1:], previous, time[:, 1:], interval, season, context))
+    outlook, context = stretch.outlook[:, 1:end], stretch.context[:, 1:end]
+    x = inputs(Scale.in_force(state, slots), Seen(value[:, 1:], previous, time[:, 1:], interval, outlook, context))
     return np.where(is_valid[..., None], x, np.float32(0)), is_valid
 
 
@@ -163,8 +171,7 @@ def start_anew(state: State, slots: I64) -> None:
 
 def follow_drift(model: Model, state: State, slots: I64) -> None:
     """Take the level that streams have drifted to as their new middle; how far they spread is still known."""
-    for slot in slots[:, None]:
-        state.scaling.recentre(slot, state.windows.last(slot, int(state.drift.n_changed[slot[0]])).value)
+    state.scaling.recentre(slots, state.windows.last(slots, _N_DRIFTED).value)
     set_scale(state, slots)
     rebuild(model, state, slots, n_newest=1)
 

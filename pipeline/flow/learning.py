@@ -14,14 +14,14 @@ from pipeline.core.settings import Settings
 from pipeline.flow.forecasting import put_scale, rebuild
 from pipeline.flow.lessons import Lesson, hold_out, minibatches, unseen
 from pipeline.flow.state import Model, State
-from pipeline.forecast.gate import Outcome, examine, is_finite, is_regression, verdict
+from pipeline.forecast.gate import Outcome, compare, is_finite, is_regression, verdict
 from pipeline.forecast.network import network_for
 from pipeline.forecast.training import Weights, fine_tune
 
 _N_YOUNG = 500  # readings under which a network trains twice as long
 _CHUNK = 32  # networks trained at once: their activations stay in the cache
 _MAX_STREAMS = 64  # of one network in one lesson, drawn anew for each
-_STREAM_DRAWS = np.uint64(1) << np.uint64(60)  # where the draws of streams begin
+_STREAM_DRAWS = 1 << 60  # where the draws of streams begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,9 @@ def _pupils(model: Model, state: State, groups: I64) -> tuple[I64, I64]:
     for group, start, end in zip(groups, first, last, strict=True):
         own = order[start:end]
         if len(own) > _MAX_STREAMS:
-            key, offset = model.bank.key[[group]], _STREAM_DRAWS + np.uint64(model.bank.n_rounds[group]) * np.uint64(len(own))
-            own = np.sort(own[np.argsort(uniforms(key, len(own), offset)[0], kind="stable")[:_MAX_STREAMS]])
+            first_draw = _STREAM_DRAWS + int(model.bank.n_rounds[group]) * len(own)
+            draws = uniforms(model.bank.key[[group]], len(own), first_draw)[0]
+            own = np.sort(own[np.argsort(draws, kind="stable")[:_MAX_STREAMS]])
         members.append(own)
     return np.concatenate(members), np.repeat(np.arange(len(groups)), [len(own) for own in members])
 
@@ -138,17 +139,15 @@ def teach(lesson: Lesson, settings: Settings) -> Taught:
     """Fine-tune the networks of a lesson, and let the gate decide what goes live. Pure."""
     network = network_for(settings.forecast)
     trial = unseen(lesson, settings)
-    is_rolled_back = is_regression(
-        examine(network, lesson.weights, trial), examine(network, lesson.previous, trial)
-    )
+    is_rolled_back = is_regression(compare(network, lesson.previous, lesson.weights, trial))
     champion = np.where(is_rolled_back[:, None, None], lesson.previous, lesson.weights)
     is_young = lesson.n.max() < _N_YOUNG
     batches = minibatches(lesson, settings, settings.training.steps * (2 if is_young else 1))
     before = Weights(champion, lesson.m, lesson.v, lesson.n_steps)
     after = fine_tune(network, before, batches, settings.training.learning_rate)
     exam = hold_out(lesson, settings)
-    finite = np.logical_and.reduce([is_finite(a) for a in (after.weights, after.m, after.v)])
-    outcome = verdict(examine(network, champion, exam), examine(network, after.weights, exam), finite)
+    finite = is_finite(after.weights, after.m, after.v)
+    outcome = verdict(compare(network, champion, after.weights, exam), finite)
     accepted = (outcome == Outcome.ACCEPTED)[:, None, None]
     return Taught(
         weights=np.where(accepted, after.weights, champion),

@@ -36,7 +36,7 @@ class Lesson:
         network_of: Place of each stream's network in ``groups``, int64, shape (D,).
         n: Readings of each stream so far.
         n_trained: Readings when its network was last fine-tuned.
-        time, value, is_taught, season, context: Windows, as they lie in ``streams.windows``.
+        time, value, is_taught, outlook, context: Windows, as they lie in ``streams.windows``.
         middle, spread, interval: Scale to train in; spread is 0 where a stream has none.
     """
 
@@ -55,7 +55,7 @@ class Lesson:
     time: F64
     value: F64
     is_taught: Bool
-    season: F32
+    outlook: F32
     context: F32
     middle: F64
     spread: F64
@@ -85,14 +85,13 @@ def minibatches(lesson: Lesson, settings: Settings, n_steps: int) -> list[Window
     start = oldest + (draws[:, 1] * (newest - oldest + 1)).astype(np.int64)
     windows, number = _cut(lesson, settings, rows, lesson.n[rows] - n_held + start)
     windows.is_known[is_held_out(number + 1)] = False
-    shape = (len(by_network), n_steps, n_rows)
-    x, y, known = (a.reshape(*shape, *a.shape[2:]) for a in (windows.x, windows.y, windows.is_known))
-    return [Windows(x[:, i], y[:, i], known[:, i]) for i in range(n_steps)]
+    return windows.split(n_steps)
 
 
 def is_held_out(number: I64) -> Bool:
     """Say which readings, by their number in the stream, are never taught as the next reading, only examined on."""
-    return (number // _HELD_LEN) % _HELD_EVERY == _HELD_EVERY - 1
+    held: Bool = (number // _HELD_LEN) % _HELD_EVERY == _HELD_EVERY - 1
+    return held
 
 
 def hold_out(lesson: Lesson, settings: Settings) -> Windows:
@@ -157,13 +156,13 @@ def _cut(lesson: Lesson, settings: Settings, rows: I64, first: I64) -> tuple[Win
         value[:, before],
         time[:, 1:],
         np.diff(time, axis=1),
-        lesson.season[own, at[:, inside]],
+        lesson.outlook[own, at[:, inside]],
         lesson.context[own, at[:, inside]],
     )
     x = inputs(Scale(lesson.middle[row], lesson.spread[row], lesson.interval[row]), seen)
     y, is_known = _targets(lesson, horizons, row, value, may_teach)
-    laid = (a.reshape(*shape, length, -1) for a in (x, y, is_known))
-    return Windows(*laid), number[:, inside].reshape(*shape, length)
+    laid = Windows(x.reshape(*shape, length, -1), y.reshape(*shape, length, -1), is_known.reshape(*shape, length, -1))
+    return laid, number[:, inside].reshape(*shape, length)
 
 
 def _targets(lesson: Lesson, horizons: Horizons, row: I64, value: F64, may_teach: Bool) -> tuple[F32, Bool]:

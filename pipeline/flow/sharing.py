@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from pipeline.core.records import I64, U64
+from pipeline.core.forecast_settings import ForecastSettings
+from pipeline.core.records import I64
 from pipeline.core.seeds import key_of
-from pipeline.core.settings import ForecastSettings
 from pipeline.flow.forecasting import rebuild
 from pipeline.flow.state import Model, State
 from pipeline.flow.wiring import wire
@@ -135,7 +135,7 @@ def merge_kinds(model: Model, state: State, n_most: int) -> int:
     return n_before - len(networks(state))
 
 
-def _merge(model: Model, state: State, slots: I64, key: U64 | np.uint64) -> None:
+def _merge(model: Model, state: State, slots: I64, key: np.uint64) -> None:
     """Let streams share the longest trained of their networks from now on."""
     groups = np.unique(state.ledger.group[slots])
     if len(groups) < 2:  # noqa: PLR2004 - one network is shared already

@@ -17,7 +17,7 @@ from pipeline.detect.episodes import Episodes
 from pipeline.detect.residuals import N_LEVEL_VIEWS, N_YARDSTICKS
 from pipeline.detect.surprise import Surprise
 from pipeline.forecast.bank import Bank, empty_bank
-from pipeline.forecast.features import N_SEASON
+from pipeline.forecast.features import N_OUTLOOK
 from pipeline.forecast.league import League, empty_league
 from pipeline.forecast.network import Network, network_for
 from pipeline.forecast.pending import Pending
@@ -101,7 +101,7 @@ class State:
         return cls(
             table=StreamTable(settings.streams.max_streams),
             windows=Windows.empty(
-                capacity, window=settings.streams.window_len, seasonal=N_SEASON, context=forecast.n_context
+                capacity, window=settings.streams.window_len, outlook=N_OUTLOOK, context=forecast.n_context
             ),
             cadence=Cadence.empty(capacity),
             counters=Counters.empty(capacity),

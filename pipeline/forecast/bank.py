@@ -212,8 +212,8 @@ def combine(out: F32) -> F32:
         Shape (A, 2C).
 
     Example:
-        >>> combine(np.array([[[1.0, 0.0], [3.0, 0.0]]], np.float32))[0].round(3).tolist()
-        [2.0, 0.347]
+        >>> combine(np.array([[[1.0, 0.0], [3.0, 0.0]]], np.float32))
+        array([[2.       , 0.3465736]], dtype=float32)
     """
     if out.shape[1] == 1:
         return out[:, 0]

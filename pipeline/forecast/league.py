@@ -127,30 +127,41 @@ class League(Smoothing, Seasonal, Autoregression, Intervals):
             agreed = votes.sum(axis=1) >= _MAJORITY
             self.who[slots[agreed]] = best[agreed]
 
-    def foretell(
-        self, ix: Slots, slots: I64, value: F64, lstm_location: F64, lstm_scale: F64, season_now: F64, season_next: F64
-    ) -> None:
-        """Make and keep the next forecasts of all forecasters.
+    def foretell(self, ix: Slots, slots: I64, value: F64, season_now: F64, season_next: F64) -> F64:
+        """Make and keep the next forecasts of the baselines; ``join`` adds the LSTM's.
 
         Args:
             ix: Streams.
             slots: The same streams as an index array, shape (A,).
             value: Readings that arrived, sensor's unit, shape (A,).
-            lstm_location: The LSTM's forecast of the next reading, NaN for none, shape (A,).
-            lstm_scale: Its scale, sensor's unit, NaN for none, shape (A,).
             season_now: Value one season before the readings, NaN where no season is known, shape (A,).
             season_next: Value one season before the next readings, NaN likewise, shape (A,).
+
+        Returns:
+            Forecasts of smoothing and autoregression, which the LSTM sees: an LSTM that is given what
+            smoothing foretells learns the rest (Smyl 2020); NaN for none, sensor's unit, shape (A, 2).
         """
-        location = np.empty((len(slots), N_FORECASTERS))
-        location[:, Forecaster.LSTM] = lstm_location
+        location = np.full((len(slots), N_FORECASTERS), np.nan)
         location[:, Forecaster.PERSISTENCE] = value
         location[:, Forecaster.SMOOTHING] = self.smooth(ix, value)
         location[:, Forecaster.SEASONAL] = self.repeat_season(ix, value, season_now, season_next)
         location[:, Forecaster.AUTOREGRESSION] = self.regress(ix, value, season_now, season_next)
-        location[:, Forecaster.BLEND] = self._blend(ix, value, location[:, : Forecaster.BLEND])
-        scale = np.where(self.n_errors[ix] > 0, self.usual[ix], np.nan)
-        scale[:, Forecaster.LSTM] = lstm_scale
-        self.location[ix], self.scale[ix] = location, scale
+        self.location[ix] = location
+        self.scale[ix] = np.where(self.n_errors[ix] > 0, self.usual[ix], np.nan)
+        return location[:, [Forecaster.SMOOTHING, Forecaster.AUTOREGRESSION]]
+
+    def join(self, ix: Slots, value: F64, location: F64, scale: F64) -> None:
+        """Add the LSTM's forecasts to those under way, and blend all anew.
+
+        Args:
+            ix: Streams.
+            value: Newest readings, sensor's unit, shape (A,).
+            location: The LSTM's forecast of the next reading, sensor's unit, NaN for none, shape (A,).
+            scale: Its scale, sensor's unit, NaN for none, shape (A,).
+        """
+        self.location[ix, Forecaster.LSTM] = location
+        self.scale[ix, Forecaster.LSTM] = scale
+        self.location[ix, Forecaster.BLEND] = self._blend(ix, value, self.location[ix, : Forecaster.BLEND])
 
     def _blend(self, ix: Slots, value: F64, location: F64) -> F64:
         """Return the mean of the forecasts, weighted by how good they were of late, shape (A,)."""
@@ -188,7 +199,7 @@ def empty_league(capacity: int) -> League:
         >>> for value in (1.0, 2.0, 4.0):
         ...     who, location, half = league.shown(slice(0, 1))
         ...     league.learn(slice(0, 1), np.array([0]), value * one, one, np.ones(1, np.bool_))
-        ...     league.foretell(slice(0, 1), np.array([0]), value * one, *[np.nan * one] * 4)
+        ...     _ = league.foretell(slice(0, 1), np.array([0]), value * one, *[np.nan * one] * 2)
         >>> Forecaster(who[0]).name, location.tolist()
         ('PERSISTENCE', [2.0])
     """

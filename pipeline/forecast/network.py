@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.core.forecast_settings import ForecastSettings
 from pipeline.core.records import F32, F64
-from pipeline.core.settings import ForecastSettings
 from pipeline.forecast.cells import Stack
 from pipeline.forecast.features import N_FEATURES
 from pipeline.forecast.targets import N_TARGETS

@@ -35,6 +35,11 @@ class Windows:
     y: F32
     is_known: Bool
 
+    def split(self, n: int) -> "list[Windows]":
+        """Part the windows of each group into ``n`` minibatches, in order."""
+        parts = (np.split(array, n, axis=1) for array in (self.x, self.y, self.is_known))
+        return [Windows(*part) for part in zip(*parts, strict=True)]
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:

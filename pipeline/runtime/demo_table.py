@@ -63,7 +63,7 @@ def _row(view: FleetView, slot: int) -> tuple[Text | str, ...]:
         _number(view.value[slot]),
         f"{_number(view.lower[slot])} … {_number(view.upper[slot])}" if has_forecast else "",
         _number(view.value[slot] - view.forecast[slot], 3),
-        _number(view.skill_ratio[slot], 2),
+        _number(view.skill_ratio[slot, 0], 2),
     )
 
 

@@ -38,7 +38,7 @@ def _section(schema: _Schema, values: dict[str, Any], defs: _Schema, indent: str
             inner = _resolve(field, defs)
             yield from ("", f"{indent}# {inner['description']}", f"{indent}{key}:")
             yield from _section(inner, value, defs, indent + "  ")
-        elif isinstance(value, list):
+        elif isinstance(value, list) and value:
             yield from (*_comments(field, indent), f"{indent}{key}:")
             yield from _items(_resolve(field["items"], defs), value, defs, indent + "  ")
         else:

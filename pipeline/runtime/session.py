@@ -12,11 +12,11 @@ import numpy as np
 from pipeline.core.records import F64, I8, I64, U16, Batch, Bool, Detail, Health, Outcome, Readings, Steps
 from pipeline.core.settings import Settings
 from pipeline.flow.engine import update
-from pipeline.flow.learning import Taught, due_groups, fine_tune_groups
+from pipeline.flow.learning import Taught, debts, due_groups, fine_tune_groups
 from pipeline.flow.sharing import admit, merge_kinds, networks
 from pipeline.flow.state import State, new_model
+from pipeline.forecast.baselines import N_FORECASTERS, Forecaster
 from pipeline.forecast.gate import Outcome as FineTune
-from pipeline.forecast.league import N_FORECASTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class FleetView:
         is_open: An episode is open.
         skill_ratio: Recent absolute error of each forecaster over that of persistence, NaN until known, shape (S, F).
         shown: ``Forecaster`` whose forecast is shown.
+        forecasters: Their names, in that order.
         health: Bits of ``Health`` of the last reading, accepted or not.
     """
 
@@ -52,6 +53,7 @@ class FleetView:
     skill_ratio: F64
     shown: I8
     health: U16
+    forecasters: tuple[str, ...] = tuple(forecaster.name.lower() for forecaster in Forecaster)
 
 
 class Session:
@@ -123,6 +125,15 @@ class Session:
         for outcome in FineTune:
             self.fine_tunes[outcome.name.lower()] += int(np.count_nonzero(taught.outcome == outcome))
         self.fine_tunes["rolled_back"] += int(taught.is_rolled_back.sum())
+
+    def training_lag(self) -> float:
+        """Return how many fine-tunes the network furthest behind is behind; 0 when all are up to date."""
+        behind = debts(self.model, self.state).max(initial=0)
+        return float(behind // self.settings.training.every)
+
+    def n_networks(self) -> int:
+        """Return how many networks are in use."""
+        return len(networks(self.state))
 
     def view(self) -> FleetView:
         """Return the last step of every stream, copied."""

@@ -84,7 +84,10 @@ class Telemetry:
             "readings_total": _by_label(readings),
             "streams_refused_total": {(): readings["stream_limit"]},
             "episodes_total": {(): self._n_episodes},
-            "finetune_runs_total": _by_label({"accepted": 0, "rejected": 0} | session.fine_tunes),
+            "finetune_runs_total": _by_label(session.fine_tunes),
+            "finetune_lag_rounds": {(): session.training_lag()},
+            "drifts_total": {(): session.n_drifts},
+            "networks": {(): session.n_networks()},
             "finetune_duration_seconds": {(): self._finetunes.value()},
             "step_duration_seconds": {(): self._steps.value()},
             "batch_failures_total": {(): self.n_batch_failures},
@@ -105,10 +108,9 @@ class Telemetry:
             "alert_level": view.level,
             "episode_open": view.is_open.astype(np.float64),
         }
-        skill = by_stream(view.names, view.skill_ratio, worst)
         return {
             **{name: by_stream(view.names, values, worst) for name, values in columns.items()},
-            "skill_ratio": {(*labels, "lstm"): value for labels, value in skill.items()},
+            "skill_ratio": _skill_samples(view, worst),
             "health": _health_samples(view, worst),
         }
 
@@ -123,6 +125,15 @@ def foretell_version() -> str:
 
 def _by_label(counts: Mapping[str, int]) -> Samples:
     return {(label,): float(count) for label, count in counts.items()}
+
+
+def _skill_samples(view: FleetView, index: I64) -> dict[tuple[str, ...], float]:
+    """Return the skill of every forecaster that has foretold something."""
+    return {
+        (*labels, forecaster): value
+        for column, forecaster in enumerate(view.forecasters)
+        for labels, value in by_stream(view.names, view.skill_ratio[:, column], index).items()
+    }
 
 
 def _health_samples(view: FleetView, index: I64) -> Samples:

@@ -52,6 +52,11 @@ CATALOGUE = (
     MetricSpec("episodes_total", "counter", (), "Episodes opened."),
     MetricSpec("alerts_dropped_total", "counter", (), "Alerts not published because too many were waiting."),
     MetricSpec("finetune_runs_total", "counter", ("outcome",), "Fine-tunes of one network, by outcome."),
+    MetricSpec("finetune_lag_rounds", "gauge", (), "Fine-tunes that the network furthest behind is behind."),
+    MetricSpec("networks", "gauge", (), "Networks in use; fewer than streams where streams share them."),
+    MetricSpec(
+        "drifts_total", "counter", (), "Drifts: levels that moved for good, and episodes taken as the new normal."
+    ),
     MetricSpec("finetune_duration_seconds", "histogram", (), "Duration of one round of fine-tunes."),
     MetricSpec("step_duration_seconds", "histogram", (), "Duration of scoring one batch of readings."),
     MetricSpec("batch_failures_total", "counter", (), "Batches given up because of an error."),

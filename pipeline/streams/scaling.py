@@ -8,14 +8,14 @@ from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F64, I64, Slots
 
 _MEMORY = 3000
-_CLIP = 5.0
+_CLIP = 10.0
 _N_UNCLIPPED = 32
 _FLOOR = 1e-6
 
 
 @dataclass
 class Scaling(SlotArrays):
-    """Running location and spread with influence bounded to five spreads per reading.
+    """Running location and spread with influence bounded to ten spreads per reading.
 
     Welford's recursion with gain ``1 / min(n, 3000)`` (DETECTION.md 2.1), each deviation clipped as
     in Huber's M-estimator of location (Huber 1964), so that one glitch cannot mask later faults.

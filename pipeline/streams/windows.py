@@ -18,8 +18,8 @@ class Windows(SlotArrays):
         time: Event times, NaN where empty, float64, shape (S, W).
         value: Values, sensor's unit, float64, shape (S, W).
         is_taught: The reading may teach: no episode was open, bool, shape (S, W).
-        season: What was one season before the reading after each, minus the reading itself, NaN where
-            unknown, float32, shape (S, W, 4).
+        outlook: What was known of the next reading at each, minus the reading itself, NaN where
+            unknown, float32, shape (S, W, O); first what was one season before the next reading.
         context: Scaled values of other streams at each reading, float32, shape (S, W, K).
     """
 
@@ -28,7 +28,7 @@ class Windows(SlotArrays):
     time: F64 = column(np.float64, "window", fill=np.nan)
     value: F64 = column(np.float64, "window")
     is_taught: Bool = column(np.bool_, "window", fill=1)
-    season: F32 = column(np.float32, "window", "seasonal", fill=np.nan)
+    outlook: F32 = column(np.float32, "window", "outlook", fill=np.nan)
     context: F32 = column(np.float32, "window", "context")
 
     def push(self, ix: Slots, slots: I64, time: F64, value: F64) -> None:
@@ -40,23 +40,23 @@ class Windows(SlotArrays):
         self.newest[ix] = time
         self.n[ix] += 1
 
-    def note(self, slots: I64, season: F64, context: F32) -> None:
+    def note(self, slots: I64, outlook: F64, context: F32) -> None:
         """Keep what else the network sees at the newest reading of each stream.
 
         Args:
             slots: Streams, shape (A,).
-            season: Values one season before the next reading, sensor's unit, shape (A, 4).
+            outlook: What is known of the next reading, sensor's unit, shape (A, O).
             context: Scaled values of other streams, shape (A, K).
         """
         at = (self.n[slots] - 1) % self.time.shape[1]
-        self.season[slots, at] = season - self.value[slots, at][:, None]
+        self.outlook[slots, at] = outlook - self.value[slots, at][:, None]
         if context.shape[1]:
             self.context[slots, at] = context
 
     def season_before(self, slots: I64) -> F64:
         """Return what was one season before the newest readings, as foreseen at the ones before, NaN where unknown."""
         at = (self.n[slots] - 2) % self.time.shape[1]
-        found: F64 = self.value[slots, at] + self.season[slots, at, 0]
+        found: F64 = self.value[slots, at] + self.outlook[slots, at, 0]
         return found
 
     def mark_untaught(self, slots: I64) -> None:
@@ -77,14 +77,20 @@ class Windows(SlotArrays):
         number = n - length + np.arange(length)  # (D, length), which reading of the stream
         at = number % self.time.shape[1]
         rows = slots[:, None]
-        columns = (column[rows, at] for column in (self.time, self.value, self.is_taught, self.season, self.context))
-        return Stretch(*columns, is_valid=number >= 0)
+        return Stretch(
+            self.time[rows, at],
+            self.value[rows, at],
+            self.is_taught[rows, at],
+            self.outlook[rows, at],
+            self.context[rows, at],
+            number >= 0,
+        )
 
     def rewrite(self, slots: I64, value: F64) -> None:
-        """Replace whole windows by ``value``, shape (D, W), oldest first, in the order of ``last``; seasons are unknown."""
+        """Replace whole windows by ``value``, shape (D, W), oldest first; what was known beforehand no longer is."""
         width = self.value.shape[1]
         self.value[slots[:, None], (self.n[slots][:, None] + np.arange(width)) % width] = value
-        self.season[slots] = np.nan
+        self.outlook[slots] = np.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ class Stretch:
     time: F64
     value: F64
     is_taught: Bool
-    season: F32
+    outlook: F32
     context: F32
     is_valid: Bool
 
