@@ -11,6 +11,7 @@ import typer
 from pipeline.cli.bench import bench
 from pipeline.cli.config import check_config, init
 from pipeline.cli.demo import demo
+from pipeline.cli.evaluate import evaluate
 from pipeline.cli.replay import replay
 from pipeline.cli.run import run
 from pipeline.cli.simulate import simulate
@@ -29,6 +30,7 @@ app.command()(replay)
 app.command()(simulate)
 app.command()(init)
 app.command("check-config")(check_config)
+app.add_typer(evaluate, name="evaluate")
 app.command()(bench)
 
 

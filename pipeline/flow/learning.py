@@ -12,7 +12,7 @@ from pipeline.core.records import F32, I8, I32, I64, Bool
 from pipeline.core.seeds import uniforms
 from pipeline.core.settings import Settings
 from pipeline.flow.forecasting import put_scale, rebuild
-from pipeline.flow.lessons import Lesson, hold_out, minibatches, unseen
+from pipeline.flow.lessons import Lesson, dropout_draws, hold_out, minibatches, unseen
 from pipeline.flow.state import Model, State
 from pipeline.forecast.gate import Outcome, compare, is_finite, is_regression, verdict
 from pipeline.forecast.network import network_for
@@ -144,7 +144,8 @@ def teach(lesson: Lesson, settings: Settings) -> Taught:
     is_young = lesson.n.max() < _N_YOUNG
     batches = minibatches(lesson, settings, settings.training.steps * (2 if is_young else 1))
     before = Weights(champion, lesson.m, lesson.v, lesson.n_steps)
-    after = fine_tune(network, before, batches, settings.training.learning_rate)
+    draws = dropout_draws(lesson, network, batches) if network.has_dropout else None
+    after = fine_tune(network, before, batches, settings.training.learning_rate, draws)
     exam = hold_out(lesson, settings)
     finite = is_finite(after.weights, after.m, after.v)
     outcome = verdict(compare(network, champion, after.weights, exam), finite)

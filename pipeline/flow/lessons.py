@@ -14,12 +14,14 @@ from pipeline.core.seeds import uniforms
 from pipeline.core.settings import Settings
 from pipeline.flow.forecasting import Scale, Seen, inputs
 from pipeline.forecast.features import Z_BOUND, squash
+from pipeline.forecast.network import Network
 from pipeline.forecast.targets import ACTIVITY, N_TARGETS, Horizons, log_activity
 from pipeline.forecast.training import Windows
 
 _N_RECENT = 400  # half of the windows start within so many of the newest places
 _MAX_STREAMS_PER_BATCH = 8  # a shared network's minibatch grows with its streams up to this
 _DRAWS_PER_ROUND = np.uint64(24)  # two to the power of this are set aside; initial weights use round 0
+_DROPOUT_DRAWS = np.uint64(1 << 61)  # where the draws of dropout begin
 _HELD_LEN, _HELD_EVERY = 16, 8  # of every eight runs of sixteen readings, the last is held out
 _N_HELD = 8  # hold-out windows per network
 
@@ -86,6 +88,16 @@ def minibatches(lesson: Lesson, settings: Settings, n_steps: int) -> list[Window
     windows, number = _cut(lesson, settings, rows, lesson.n[rows] - n_held + start)
     windows.is_known[is_held_out(number + 1)] = False
     return windows.split(n_steps)
+
+
+def dropout_draws(lesson: Lesson, network: Network, batches: list[Windows]) -> F64:
+    """Draw what dropout needs, by each network's own random numbers, shape (minibatches, G * E, B, n_keep)."""
+    n_members, n_rows = lesson.weights.shape[1], batches[0].x.shape[1]
+    n_draws = len(batches) * n_members * n_rows * network.stack.n_keep
+    offset = _DROPOUT_DRAWS + (lesson.n_rounds.astype(np.uint64) << np.uint64(32))
+    draws = uniforms(lesson.key, n_draws, offset)
+    by_batch = draws.reshape(len(lesson.groups), len(batches), n_members, n_rows, -1).swapaxes(0, 1)
+    return by_batch.reshape(len(batches), -1, n_rows, network.stack.n_keep)
 
 
 def is_held_out(number: I64) -> Bool:

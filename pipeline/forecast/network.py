@@ -47,6 +47,11 @@ class Network:
         """Length P of the flat vector."""
         return self.stack.n_weights + (self.stack.n_hidden + self.n_inputs + 1) * self.n_outputs
 
+    @property
+    def has_dropout(self) -> bool:
+        """Units are dropped in training."""
+        return max(self.stack.dropout, self.stack.recurrent_dropout) > 0
+
     def initial(self, draws: F64) -> F32:
         """Return fresh weights; the head starts as damped persistence, so that forecasts are sane at once.
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.core.records import F32, I32, Bool
+from pipeline.core.records import F32, F64, I32, Bool
 from pipeline.forecast.network import Network
 
 NU = 4.0  # degrees of freedom of the Student-t likelihood
@@ -102,7 +102,9 @@ def targets(windows: Windows) -> tuple[Tensor, Tensor]:
     return y, counts
 
 
-def fine_tune(network: Network, before: Weights, minibatches: list[Windows], learning_rate: float) -> Weights:
+def fine_tune(
+    network: Network, before: Weights, minibatches: list[Windows], learning_rate: float, draws: F64 | None = None
+) -> Weights:
     """Take one optimiser step per minibatch.
 
     Args:
@@ -110,6 +112,7 @@ def fine_tune(network: Network, before: Weights, minibatches: list[Windows], lea
         before: Not changed.
         minibatches: Windows, the same groups in each.
         learning_rate: Adam's step size.
+        draws: For dropout, uniform in [0, 1), shape (minibatches, G * E, B, stack.n_keep); None for no dropout.
 
     Returns:
         New weights; not checked, they may be anything if the windows were.
@@ -119,7 +122,8 @@ def fine_tune(network: Network, before: Weights, minibatches: list[Windows], lea
     for number, windows in enumerate(minibatches, start=1):
         weights.requires_grad_()
         y, counts = targets(windows)
-        nll = student_t_nll(*forward(network, weights, windows), y)
+        keep = None if draws is None else network.stack.keep(torch.from_numpy(draws[number - 1]).float())
+        nll = student_t_nll(*forward(network, weights, windows, keep), y)
         loss = (nll * counts).sum() / (windows.x.shape[1] * windows.x.shape[2])  # each network's own mean, summed
         (gradient,) = torch.autograd.grad(loss, weights)
         with torch.no_grad():
