@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test picture bench lock clean broker
+.PHONY: help setup demo check test picture bench peers lock clean broker
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,22 @@ picture: $(READY) ## draw the README's picture anew
 bench: $(READY) ## readings per second of the engine beside a bare LSTM step
 	@$(VENV)/bin/foretell bench $(ARGS)
 
+# deep-river wants an older torch and river than Foretell, and imports pytest without saying so.
+PEERS := .venv-peers
+PEERS_PIP := $(PEERS)/bin/python -m pip -qq --disable-pip-version-check install --no-compile
+peers: $(PEERS)/.ready ## deep-river's LSTM in .venv-peers, for foretell evaluate forecast --peers (large)
+	@echo "ready: foretell evaluate forecast --peers"
+
+$(PEERS)/.ready: Makefile
+	@$(PYTHON) -m venv --clear $(PEERS) && echo '*' >$(PEERS)/.gitignore
+	@echo "== deep-river and an older torch (minutes)"
+	@$(PEERS_PIP) --index-url $(TORCH_INDEX) --retries 0 --timeout 15 'torch>=2.5,<2.6' 2>/dev/null || \
+		echo "   no such torch at $(TORCH_INDEX); taking the default index's build, which is several GB"
+	@{ $(PEERS_PIP) deep-river==0.3.4 pytest && $(PEERS)/bin/python -W ignore -c 'import deep_river.forecasting'; } || { \
+		echo "deep-river cannot be installed here (it needs Python 3.11 or 3.12: make peers PYTHON=python3.12)." >&2; \
+		echo "foretell evaluate forecast --peers works without it, with river's models only." >&2; exit 1; }
+	@touch $@
+
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command "make lock" --override requirements/without-torch.txt
 lock: ## resolve requirements/lock.txt and run.txt anew (ARGS=--upgrade for newer versions); needs uv
@@ -61,7 +77,7 @@ lock: ## resolve requirements/lock.txt and run.txt anew (ARGS=--upgrade for newe
 	@grep -c == requirements/lock.txt requirements/run.txt
 
 clean: ## remove the virtual environment, caches and build outputs
-	@rm -rf $(VENV) build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(PEERS) build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installs Debian packages where that is allowed, else names them; succeeds only if it installed them.
