@@ -21,6 +21,7 @@ from pipeline.forecast.baselines import (
     faded,
 )
 from pipeline.forecast.intervals import N_LEVELS, Intervals
+from pipeline.forecast.tempering import N_SHARES, Tempering
 
 _GAIN = 0.005  # a memory of about 200 readings
 _CLIP = 50.0  # spreads that one error counts for at most; at 10 one stream of spikes in 20 had the wrong one shown
@@ -38,7 +39,7 @@ _N_FREE = 8  # readings before the scale is worth something as a bound
 
 
 @dataclass
-class League(Smoothing, Seasonal, Autoregression, Intervals):
+class League(Smoothing, Seasonal, Autoregression, Tempering, Intervals):
     """All forecasters of all streams, over one set of slots; F forecasters.
 
     Per tick, in this order: ``shown`` what was foretold, ``learn`` from the reading, ``foretell`` the next.
@@ -93,6 +94,7 @@ class League(Smoothing, Seasonal, Autoregression, Intervals):
         self.learn_coverage(ix, size, self.scale[ix])
         self._learn_scale(ix, size, spread)
         self._learn_errors(ix, slots, np.minimum(size, most[:, None]))
+        self.learn_tempering(ix, np.where(may_learn, value - self.location[ix, Forecaster.PERSISTENCE], np.nan), most)
         self.learn_smoothing(ix, value, most, may_learn)
         self.learn_seasonal(ix, value, most, may_learn)
         self.fit(ix, value, spread, may_learn)
@@ -151,7 +153,7 @@ class League(Smoothing, Seasonal, Autoregression, Intervals):
         return location[:, [Forecaster.SMOOTHING, Forecaster.AUTOREGRESSION]]
 
     def join(self, ix: Slots, value: F64, location: F64, scale: F64) -> None:
-        """Add the LSTM's forecasts to those under way, and blend all anew.
+        """Add the LSTM's forecasts, tempered, to those under way, and blend all anew.
 
         Args:
             ix: Streams.
@@ -159,7 +161,7 @@ class League(Smoothing, Seasonal, Autoregression, Intervals):
             location: The LSTM's forecast of the next reading, sensor's unit, NaN for none, shape (A,).
             scale: Its scale, sensor's unit, NaN for none, shape (A,).
         """
-        self.location[ix, Forecaster.LSTM] = location
+        self.location[ix, Forecaster.LSTM] = self.temper(ix, value, location)
         self.scale[ix, Forecaster.LSTM] = scale
         self.location[ix, Forecaster.BLEND] = self._blend(ix, value, self.location[ix, : Forecaster.BLEND])
 
@@ -210,6 +212,7 @@ def empty_league(capacity: int) -> League:
         inputs=N_INPUTS,
         products=N_INPUTS * N_INPUTS,
         forecasters=N_FORECASTERS,
+        shares=N_SHARES,
         widths=N_FORECASTERS * N_LEVELS,
         judges=_N_JUDGES,
     )

@@ -27,7 +27,7 @@ _LONGEST_BRIDGE = 4  # bins from one reading to the next that a straight line ma
 _FAR = 1e15  # bins: beyond it an absurd time is as good as any
 
 _GAIN = 0.4  # weight of the newest season in a bin; all weight on it forecasts the NAB recordings 2 % worse
-_FAR_OFF = 50.0  # usual changes beyond which a bin is not averaged
+_FAR_OFF = 50.0  # usual changes beyond which a change counts no more
 _PACE = 0.05
 _COARSER, _FINER = 1.5, 0.4  # usual interval over bin: outside, the sampling has changed
 
@@ -116,10 +116,10 @@ class Season(SlotArrays):
         return found
 
     def _blend(self, ix: Slots, newest: F64, before: F64, is_left: Bool) -> F64:
-        """Average bins over the seasons, or start them anew where they changed out of all proportion.
+        """Average bins over the seasons; what changed out of all proportion has to repeat to be believed.
 
         The usual change follows the median by steps in the logarithm (Robbins & Monro 1951), so that
-        no glitch moves it far, nor stays in a bin for more than a season.
+        no glitch moves it far.
         """
         change = newest - before
         is_known = is_left & ~np.isnan(change)
@@ -127,7 +127,8 @@ class Season(SlotArrays):
         usual = self.usual_change[ix]
         moved = np.where(usual > 0, usual * np.exp(_PACE * np.sign(size - usual)), size)
         self.usual_change[ix] = np.where(is_known, moved, usual)
-        return np.where(is_known & (size <= _FAR_OFF * usual), before + _GAIN * change, newest)
+        most = _FAR_OFF * usual
+        return np.where(is_known & (usual > 0), before + _GAIN * np.clip(change, -most, most), newest)
 
     def _bridge(self, slots: I64, entered: I64, place: F64, value: F64) -> None:
         """Fill the bins that readings skipped: a line over a few, else what they held a season before."""

@@ -296,13 +296,22 @@ def test_a_slower_sampling_gets_bins_of_its_own() -> None:
         assert season.n_bins.tolist() == [n_bins]
 
 
-def test_a_glitch_is_forgotten_after_a_season() -> None:
-    time = regular(1500, 300.0)
+def test_a_glitch_leaves_hardly_an_echo_a_season_later_and_none_after_a_few() -> None:
+    time = regular(2500, 300.0)
     value = cycle(time, DAY_S, 0.1, n_streams=1)
+    clean = follow(empty_season(1), time, value, 300.0)
     value[500] = 1e15
+    echo = np.abs(follow(empty_season(1), time, value, 300.0) - clean)[:, :, 0]
+    assert 0 < echo[:, 780:800].max() < 5
+    assert echo[:, 500 + 5 * 288 :].max() < 0.5
+
+
+def test_a_spike_that_repeats_every_season_is_believed() -> None:
+    time = regular(3000, 300.0)
+    value = cycle(time, DAY_S, 0.1, n_streams=1)
+    value[500 % 288 :: 288] += 20
     ahead = follow(empty_season(1), time, value, 300.0)
-    assert ahead[1, 786:790, 0].max() > 1e14
-    assert np.abs(ahead[:, 800:]).max() < 3
+    assert ahead[0, -400:, 0].max() > 10
 
 
 def test_forgetting_empties_the_bins_and_keeps_the_season() -> None:
