@@ -1,4 +1,4 @@
-"""What the network sees: squashing and its inverse, the calendar, the interval."""
+"""What the network sees: squashing and its inverse, the calendar, the interval, the outlook, context."""
 
 from datetime import UTC, datetime
 
@@ -8,18 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.records import F32, F64
-from pipeline.forecast.features import N_FEATURES, features, squash, unsquash
+from pipeline.forecast.features import N_FEATURES, N_OUTLOOK, features, squash, unsquash
 
-VALUE, CHANGE, DAY_SIN, DAY_COS, WEEK_SIN, WEEK_COS, INTERVAL = range(N_FEATURES)
+VALUE, CHANGE, DAY_SIN, DAY_COS, WEEK_SIN, WEEK_COS, INTERVAL = range(7)
+SEASON, HIGH, LOW, SEASON_CHANGE, HAS_SEASON, SMOOTHING, AUTOREGRESSION = range(7, N_FEATURES)
 
 
 def at(*moments: datetime) -> F64:
     return np.array([moment.timestamp() for moment in moments])
 
 
+def bare(z: F64, change: F64, time: F64, ratio: F64) -> F32:
+    """Return the features where nothing is known of the next reading, and there is no context."""
+    return features(z, change, time, ratio, np.full((*z.shape, N_OUTLOOK), np.nan), np.zeros((*z.shape, 0), np.float32))
+
+
 def calendar(time: F64) -> F32:
-    ones = np.ones_like(time)
-    return features(0 * time, 0 * time, time, ones)
+    return bare(0 * time, 0 * time, time, np.ones_like(time))
 
 
 @given(st.floats(-8, 8), st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
@@ -47,7 +52,7 @@ def test_a_change_of_unit_leaves_the_squashed_value() -> None:
 
 
 def test_value_and_change_come_first() -> None:
-    x = features(np.array([0.5]), np.array([-0.25]), np.zeros(1), np.ones(1))
+    x = bare(np.array([0.5]), np.array([-0.25]), np.zeros(1), np.ones(1))
     assert x.dtype == np.float32
     assert x[0, [VALUE, CHANGE]].tolist() == [0.5, -0.25]
 
@@ -75,10 +80,35 @@ def test_the_calendar_repeats_every_week(time: float) -> None:
 
 def test_the_interval_is_a_bounded_logarithm_of_its_ratio_to_the_usual_one() -> None:
     ratio = np.array([1.0, np.e, 1e9, 0.0, 0.5])
-    x = features(np.zeros(5), np.zeros(5), np.zeros(5), ratio)
+    x = bare(np.zeros(5), np.zeros(5), np.zeros(5), ratio)
     assert x[:, INTERVAL] == pytest.approx([0, 1, 3, -3, -np.log(2)], abs=1e-6)
 
 
 def test_any_shape_gains_a_last_axis_of_features() -> None:
-    x = features(np.zeros((2, 5)), np.zeros((2, 5)), np.zeros((2, 5)), np.ones((2, 5)))
+    x = bare(np.zeros((2, 5)), np.zeros((2, 5)), np.zeros((2, 5)), np.ones((2, 5)))
     assert x.shape == (2, 5, N_FEATURES)
+
+
+def test_what_was_one_season_ago_comes_as_values_and_as_the_change_it_made_then() -> None:
+    outlook = np.array([[1.0, 3.0, -2.0, 0.25, np.nan, np.nan]])  # before the next reading, and before this one
+    x = features(np.array([0.5]), np.zeros(1), np.zeros(1), np.ones(1), outlook, np.zeros((1, 0), np.float32))
+    assert x[0, [SEASON, HIGH, LOW, SEASON_CHANGE, HAS_SEASON]].tolist() == [1, 3, -2, 0.75, 1]
+
+
+def test_what_baselines_foretell_comes_as_the_step_that_they_foretell() -> None:
+    outlook = np.array([[np.nan] * 4 + [1.5, -0.5]])
+    x = features(np.array([0.5]), np.zeros(1), np.zeros(1), np.ones(1), outlook, np.zeros((1, 0), np.float32))
+    assert x[0, [SMOOTHING, AUTOREGRESSION]].tolist() == [1, -1]
+
+
+def test_what_is_unknown_is_zero_and_a_missing_season_says_so() -> None:
+    x = bare(np.full(3, 0.5), np.zeros(3), np.zeros(3), np.ones(3))
+    assert not x[:, SEASON:].any()
+    assert np.isfinite(x).all()
+
+
+def test_context_comes_last_and_as_it_is() -> None:
+    context = np.array([[0.5, -1.5]], np.float32)
+    x = features(np.zeros(1), np.zeros(1), np.zeros(1), np.ones(1), np.full((1, N_OUTLOOK), np.nan), context)
+    assert x.shape == (1, N_FEATURES + 2)
+    assert x[0, N_FEATURES:].tolist() == [0.5, -1.5]
