@@ -53,7 +53,7 @@ def write_plot(path: Path, streams: Sequence[StreamErrors], peers: Mapping[str, 
         axes.set_ylim(RANGE[0], RANGE[1] * 1.1)
         axes.set_ylabel("mean absolute error over persistence's")
         axes.set_xlabel("streams, by the league's error; what diverged is at the top")
-        axes.legend(loc="upper left", ncols=4)
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=7)
         with replacing(path) as draft:
             figure.savefig(draft, format="png", metadata={"Software": None})
 
