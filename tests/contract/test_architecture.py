@@ -25,7 +25,7 @@ MAY_IMPORT = {
 #: Library -> the only folders or files of pipeline/ that may import it.
 ONLY_IN = {
     "torch": {"forecast"},
-    "river": {"detect"},
+    "river": {"detect", "evaluate"},
     "paho": {"sources/mqtt.py", "sinks/publisher.py"},
     "prometheus_client": {"sinks"},
     "pyspark": {"scaleout"},

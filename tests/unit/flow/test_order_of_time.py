@@ -36,7 +36,7 @@ def test_a_gap_is_shown_and_the_network_starts_anew_after_it() -> None:
     times = [60.0 * i for i in range(100)]
     values = np.random.default_rng(1).normal(size=103).tolist()
     assert not send(session, times, values[:100]).health.any()
-    assert np.abs(session.state.pending.h[0]).sum() > 0
+    assert np.abs(session.state.pending.hidden[0]).sum() > 0
     longest_silence = times[-1] + 20 * 60.0
     assert send(session, [longest_silence], [0.0]).health.tolist() == [0]
     assert session.state.pending.n_since[0] == 101

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from pipeline.core.records import Batch
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.flow.engine import update
+from pipeline.flow.sharing import admit, evict
 from pipeline.flow.snapshot import SnapshotError, pack, pack_model, unpack, unpack_model
-from pipeline.flow.state import Model, State, admit, evict, new_model
+from pipeline.flow.state import Model, State, new_model
 
 SMALL = """
 streams: {window_len: 128}
@@ -65,8 +66,8 @@ def test_a_cut_or_lengthened_snapshot_is_refused(shard: tuple[Model, State], dat
 
 def test_a_snapshot_of_another_kind_or_version_is_refused(shard: tuple[Model, State]) -> None:
     packed, networks = pack(shard[1]), pack_model(shard[0])
-    assert packed[:8] == b"FTSTATE1"
-    for other in (networks, b"FTSTATE2" + packed[8:], b""):
+    assert packed[:8] == b"FTSTATE2"
+    for other in (networks, b"FTSTATE1" + packed[8:], b""):
         with pytest.raises(SnapshotError, match="not a snapshot of this version"):
             unpack(other, small())
     with pytest.raises(SnapshotError, match="not a snapshot of this version"):
@@ -77,7 +78,10 @@ def test_a_snapshot_of_another_kind_or_version_is_refused(shard: tuple[Model, St
     ("old", "new", "array"),
     [
         ("window_len: 128", "window_len: 256", r"Windows\.time"),
-        ("hidden: 4", "hidden: 5", r"Pending\.h"),
+        ("hidden: 4", "hidden: 5", r"Pending\.hidden"),
+        ("hidden: 4", "hidden: 4, ensemble: 2", r"Pending\.hidden"),
+        ("hidden: 4", "hidden: 4, cell: gru", r"Pending\.hidden"),
+        ("hidden: 4", "hidden: 4, context: [{stream: a, inputs: [b]}]", r"Windows\.context"),
         ("history_blocks: 64", "history_blocks: 65", r"Surprise\.history"),
     ],
 )
@@ -88,9 +92,23 @@ def test_a_snapshot_made_with_other_sizes_is_refused_and_names_the_array(
         unpack(pack(shard[1]), small(**{old: new}))
 
 
-def test_networks_of_another_size_are_refused(shard: tuple[Model, State]) -> None:
-    with pytest.raises(SnapshotError, match=r"made with other settings: Bank\.kernel: expected"):
-        unpack_model(pack_model(shard[0]), small(**{"hidden: 4": "hidden: 5"}))
+@pytest.mark.parametrize("changed", ["hidden: 5", "hidden: 4, ensemble: 2", "hidden: 4, cell: peephole"])
+def test_networks_of_another_size_are_refused(shard: tuple[Model, State], changed: str) -> None:
+    with pytest.raises(SnapshotError, match=r"made with other settings: Bank\.weights: expected"):
+        unpack_model(pack_model(shard[0]), small(**{"hidden: 4": changed}))
+
+
+def test_networks_come_back_bit_for_bit_whatever_their_number_and_kind() -> None:
+    settings = small(**{"hidden: 4": "hidden: 4, ensemble: 2, cell: gru, layers: 2"})
+    model, state = new_model(settings), State.empty(settings)
+    admit(model, state, NAMES)
+    model.bank.m += np.random.default_rng(1).normal(size=model.bank.m.shape).astype(np.float32)
+    model.bank.n_rounds[1] = 7
+    restored = unpack_model(pack_model(model), settings)
+    for name, array in model.bank.arrays().items():
+        assert np.array_equal(restored.bank.arrays()[name], array), name
+    assert restored.network == model.network
+    assert pack_model(restored) == pack_model(model)
 
 
 def test_a_stream_packed_alone_takes_its_next_steps_exactly(shard: tuple[Model, State]) -> None:
@@ -112,7 +130,7 @@ def test_a_stream_that_is_not_there_cannot_be_packed(shard: tuple[Model, State])
 
 def test_free_slots_survive(shard: tuple[Model, State]) -> None:
     model, state = unpack_model(pack_model(shard[0]), small()), unpack(pack(shard[1]), small())
-    evict(state, ["b"])
+    evict(model, state, ["b"])
     restored = unpack(pack(state), small())
     assert restored.table.names == ["a", None, "c"]
     assert admit(model, restored, ["d", "c"]).tolist() == [1, 2]

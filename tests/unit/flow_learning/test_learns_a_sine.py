@@ -4,6 +4,7 @@ import numpy as np
 
 from pipeline.core.records import Readings
 from pipeline.core.settings import Settings
+from pipeline.forecast.baselines import Forecaster
 from pipeline.runtime.session import Session
 
 N, N_JUDGED, CHUNK = 1_200, 200, 48
@@ -27,4 +28,4 @@ def test_after_a_thousand_readings_the_one_step_error_is_a_fifth_below_that_of_p
     persistence = np.abs(np.diff(value))[N - N_JUDGED - 1 :].mean()
     floor = 0.5 * np.sqrt(2 / np.pi)  # what is left to one who knows the sine: the noise
     assert floor * 0.8 < lstm < 0.8 * persistence
-    assert session.view().skill_ratio[0] < 0.8
+    assert session.view().skill_ratio[0, Forecaster.LSTM] < 0.8

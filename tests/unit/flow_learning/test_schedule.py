@@ -6,7 +6,8 @@ import pytest
 from pipeline.core.records import F32, Readings
 from pipeline.core.settings import Settings
 from pipeline.flow.learning import due_groups
-from pipeline.flow.state import evict
+from pipeline.flow.sharing import evict
+from pipeline.forecast.baselines import Forecaster
 from pipeline.runtime.session import Session
 
 EVERY, WINDOW = 40, 16
@@ -41,8 +42,8 @@ def due(session: Session) -> list[str]:
 
 def weights(session: Session, name: str) -> F32:
     state = session.state
-    kernel: F32 = session.model.bank.kernel[state.ledger.group[state.table.names.index(name)]]
-    return kernel.copy()
+    found: F32 = session.model.bank.weights[state.ledger.group[state.table.names.index(name)]]
+    return found.copy()
 
 
 def test_a_network_is_due_exactly_every_so_many_readings() -> None:
@@ -53,7 +54,7 @@ def test_a_network_is_due_exactly_every_so_many_readings() -> None:
         if session.fine_tune():
             tuned_at.append(n)
     assert tuned_at == [EVERY, 2 * EVERY, 3 * EVERY, 4 * EVERY]
-    assert session.fine_tunes == {"accepted": 4, "rejected": 0}
+    assert session.model.bank.n_rounds[0] == sum(session.fine_tunes.values()) == 4
 
 
 def test_the_first_fine_tune_waits_for_a_whole_window_and_its_target() -> None:
@@ -99,7 +100,7 @@ def test_an_evicted_streams_network_is_not_due() -> None:
     session = Session(settings())
     feed(session, "a", 60)
     feed(session, "bb", 60)
-    evict(session.state, ["a"])
+    evict(session.model, session.state, ["a"])
     assert due(session) == ["bb"]
 
 
@@ -126,7 +127,8 @@ def test_a_fleets_fine_tune_gives_no_scale_to_a_stream_too_young_for_one() -> No
     assert spread[young] == 0
     assert spread[old] > 0
     feed(session, "bb", 1)
-    assert np.isnan(session.state.ledger.forecast[young])
+    foretold = np.isfinite(session.state.league.location[:, Forecaster.LSTM])
+    assert (foretold[young], foretold[old]) == (False, True)
 
 
 def test_a_young_network_takes_twice_the_steps() -> None:
@@ -172,7 +174,7 @@ def test_another_seed_gives_other_weights() -> None:
 
 def test_other_streams_do_not_change_a_streams_weights() -> None:
     alone, among = trained(1, "s"), trained(1, "tt", "s", "uuu")
-    assert among.model.bank.kernel.shape[0] > 1
+    assert among.model.bank.capacity > 1
     assert np.allclose(weights(alone, "s"), weights(among, "s"), rtol=0, atol=1e-6)
 
 
@@ -180,10 +182,10 @@ def test_other_streams_do_not_change_a_streams_weights() -> None:
 def test_weights_that_are_not_finite_are_refused_and_the_session_goes_on(sharing: str) -> None:
     session = Session(settings(sharing=sharing))
     feed(session, "s", 60)
-    session.model.bank.m_head[:] = np.nan  # as a fault in memory would leave them
+    session.model.bank.m[:] = np.nan  # as a fault in memory would leave them
     before = weights(session, "s")
     assert session.fine_tune() == 1
-    assert session.fine_tunes == {"accepted": 0, "rejected": 1}
+    assert {name: n for name, n in session.fine_tunes.items() if n} == {"not_finite": 1}
     assert np.array_equal(weights(session, "s"), before)
     feed(session, "s", 30)
     assert np.isfinite(session.state.ledger.forecast[0])

@@ -97,8 +97,12 @@ def test_the_view_shows_the_last_step_of_every_stream() -> None:
     assert view.level.tolist() == [3.0] * 3
     assert view.is_open.tolist() == [False] * 3
     assert view.health.tolist() == [0, Health.LATE, 0]
-    assert view.skill_ratio[0] > 0
-    assert np.isnan(view.skill_ratio[2])
+    assert view.skill_ratio.shape == (3, len(view.forecasters))
+    assert view.skill_ratio[0, view.forecasters.index("persistence")] == 1
+    assert 0 < view.skill_ratio[0, view.forecasters.index("lstm")] < 1.5
+    assert view.forecasters[view.shown[0]] != "persistence"  # a sine with little noise
+    assert view.forecasters[view.shown[2]] == "persistence"
+    assert np.isnan(view.skill_ratio[1:]).all()  # nobody errs on a flat line; of a first reading nothing is known
 
 
 def test_a_view_is_a_copy_and_an_open_episode_shows() -> None:
@@ -122,4 +126,4 @@ def test_fine_tunes_are_counted_and_limited(limit: int | None) -> None:
     assert n_first == (2 if limit is None else 1)
     assert session.fine_tune(limit) == 2 - n_first
     assert session.fine_tune(limit) == 0
-    assert session.fine_tunes == {"accepted": 2, "rejected": 0}
+    assert {name: n for name, n in session.fine_tunes.items() if n} == {"accepted": 2}

@@ -27,12 +27,12 @@ def test_the_first_readings_give_the_plain_mean_and_variance(values: list[float]
 
 
 @pytest.mark.parametrize("glitch", [1e12, -1e12])
-def test_a_glitch_counts_as_five_spreads_and_no_more(glitch: float) -> None:
+def test_a_glitch_counts_as_ten_spreads_and_no_more(glitch: float) -> None:
     scaling = learnt([-1.0, 1.0] * 50)
     assert (scaling.mean[0], scaling.var[0]) == pytest.approx((0.0, 1.0))
     scaling.learn(ALL, np.array([glitch]), np.array([100]), YES)
-    assert scaling.mean[0] == pytest.approx(np.sign(glitch) * 5 / 101)
-    assert scaling.var[0] == pytest.approx(100 / 101 * (1 + 25 / 101))
+    assert scaling.mean[0] == pytest.approx(np.sign(glitch) * 10 / 101)
+    assert scaling.var[0] == pytest.approx(100 / 101 * (1 + 100 / 101))
 
 
 def test_old_readings_weigh_less_and_less_so_that_a_change_is_followed() -> None:
@@ -62,6 +62,14 @@ def test_rebasing_starts_from_recent_readings_of_the_named_streams_only() -> Non
     scaling.rebase(np.array([2, 0]), np.array([[1.0, 3.0], [10.0, 30.0]]))
     assert scaling.mean.tolist() == [20.0, 0.0, 2.0]
     assert scaling.var.tolist() == [100.0, 0.0, 1.0]
+
+
+def test_recentring_moves_the_location_and_keeps_the_spread() -> None:
+    scaling = Scaling.empty(2)
+    scaling.mean[:], scaling.var[:] = 1.0, 4.0
+    scaling.recentre(np.array([1]), np.array([[7.0, 9.0, 1e9]]))
+    assert scaling.mean.tolist() == [1.0, 9.0], "the median: one glitch does not decide"
+    assert scaling.var.tolist() == [4.0, 4.0]
 
 
 def test_a_glitch_among_the_first_readings_is_discounted_at_the_32nd() -> None:

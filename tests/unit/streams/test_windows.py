@@ -1,12 +1,18 @@
 """Windows: rings that behave like the last readings of a list, for every stream apart."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.records import F64
 from pipeline.streams.windows import Windows, recent_values
 
 N_STREAMS, WIDTH = 3, 4
+
+
+def empty(n_streams: int = N_STREAMS, width: int = WIDTH) -> Windows:
+    return Windows.empty(n_streams, window=width, outlook=2, context=1)
 
 
 def push(windows: Windows, slot: int, time: float, value: float) -> None:
@@ -15,7 +21,7 @@ def push(windows: Windows, slot: int, time: float, value: float) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, N_STREAMS - 1), st.floats(-9, 9)), max_size=30), st.integers(1, WIDTH))
 def test_the_last_readings_are_those_of_a_list(pushes: list[tuple[int, float]], length: int) -> None:
-    windows = Windows.empty(N_STREAMS, window=WIDTH)
+    windows = empty()
     model: list[list[tuple[float, float]]] = [[] for _ in range(N_STREAMS)]
     for time, (slot, value) in enumerate(pushes):
         push(windows, slot, time, value)
@@ -35,17 +41,17 @@ def test_the_last_readings_are_those_of_a_list(pushes: list[tuple[int, float]], 
 
 
 def test_a_run_of_slots_and_an_index_array_address_the_same_streams() -> None:
-    by_run, by_index = Windows.empty(N_STREAMS, window=WIDTH), Windows.empty(N_STREAMS, window=WIDTH)
+    by_run, by_index = empty(), empty()
     slots, time, value = np.array([1, 2]), np.array([5.0, 6.0]), np.array([50.0, 60.0])
     by_run.push(slice(1, 3), slots, time, value)
     by_index.push(slots, slots, time, value)
     for name, array in by_run.arrays().items():
-        assert np.array_equal(array, by_index.arrays()[name], equal_nan=name == "time"), name
+        assert np.array_equal(array, by_index.arrays()[name], equal_nan=name in {"time", "outlook"}), name
     assert by_run.n.tolist() == [0, 1, 1]
 
 
 def test_only_the_newest_reading_is_marked_untaught_and_its_successor_in_the_ring_is_not() -> None:
-    windows = Windows.empty(1, window=3)
+    windows = empty(1, 3)
     for i in range(4):
         push(windows, 0, i, i)
     windows.mark_untaught(np.array([0]))
@@ -57,10 +63,53 @@ def test_only_the_newest_reading_is_marked_untaught_and_its_successor_in_the_rin
 
 @given(st.integers(0, 11))
 def test_rewriting_keeps_the_order_of_last(n: int) -> None:
-    windows = Windows.empty(2, window=WIDTH)
+    windows = empty(2)
     for i in range(n):
         push(windows, 1, i, i)
     fresh = np.array([[10.0, 11.0, 12.0, 13.0]])
     windows.rewrite(np.array([1]), fresh)
     assert windows.last(np.array([1]), WIDTH).value.tolist() == fresh.tolist()
     assert not windows.value[0].any()
+
+
+def outlook_of(number: int) -> F64:
+    """Return what is known at a reading of the next one: 100 times its number, and one more."""
+    return np.array([[100.0 * number, 100.0 * number + 1]])
+
+
+def noted(n: int, *, width: int = WIDTH) -> Windows:
+    """Return one stream of readings 0, 1, ... with what was known at each, and context of a tenth of its number."""
+    windows = empty(1, width)
+    for i in range(n):
+        push(windows, 0, i, i)
+        windows.note(np.array([0]), outlook_of(i), np.array([[i / 10]], np.float32))
+    return windows
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 9])
+def test_what_was_known_at_a_reading_stays_beside_it(n: int) -> None:
+    stretch = noted(n).last(np.array([0]), WIDTH)
+    for row in np.flatnonzero(stretch.is_valid[0]):
+        number = stretch.value[0, row]
+        assert (stretch.outlook[0, row] + number).tolist() == outlook_of(int(number))[0].tolist()
+        assert stretch.context[0, row, 0] == pytest.approx(number / 10)
+
+
+def test_one_season_before_the_newest_reading_is_what_was_foreseen_for_it() -> None:
+    windows = noted(6)
+    push(windows, 0, 6, 6)  # not noted yet, as when it has just come
+    assert windows.season_before(np.array([0])).tolist() == [500.0]
+
+
+def test_nothing_is_known_of_the_season_before_a_first_reading() -> None:
+    windows = empty(2)
+    push(windows, 0, 0, 5.0)
+    assert np.isnan(windows.season_before(np.array([0, 1]))).all()
+
+
+def test_what_was_known_of_other_values_is_forgotten_when_a_window_is_rewritten() -> None:
+    windows = noted(6)
+    windows.rewrite(np.array([0]), np.zeros((1, WIDTH)))
+    stretch = windows.last(np.array([0]), WIDTH)
+    assert np.isnan(stretch.outlook).all()
+    assert np.isfinite(stretch.context).all()
