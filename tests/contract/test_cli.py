@@ -4,7 +4,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-HEAVY = {"torch", "numpy", "pydantic", "yaml", "paho", "prometheus_client", "pyarrow", "matplotlib", "amqtt", "rich"}
+HEAVY = {
+    "torch",
+    "numpy",
+    "scipy",
+    "river",
+    "pydantic",
+    "yaml",
+    "paho",
+    "prometheus_client",
+    "pyarrow",
+    "matplotlib",
+} | {
+    "amqtt",
+    "rich",
+}
 SCRIPT = """
 import sys
 from pipeline.cli.main import main
