@@ -39,7 +39,7 @@ from pipeline.flow.state import Model, State
 from pipeline.flow.wiring import context_values
 from pipeline.forecast.intervals import LEVELS
 from pipeline.forecast.pending import N_SETTLING
-from pipeline.forecast.targets import ACTIVITY, LONG, realised
+from pipeline.forecast.targets import ACTIVITY, LONG, NEXT, realised
 from pipeline.streams.counters import to_increments, to_readings
 from pipeline.streams.gate import gate
 from pipeline.streams.windows import recent_values
@@ -161,6 +161,7 @@ def _judge(model: Model, state: State, arrival: _Arrival) -> tuple[F64, _Verdict
     recent = recent_values(state.windows, slots, model.horizons.long + 1)
     came = realised(recent, state.pending.spread_of_scale[ix], model.horizons)
     spread = state.scaling.spread(ix)
+    foretold[:, NEXT] = shown  # held against the LSTM's scale: more labelled windows are met than by the LSTM's own
     found = residuals(came, foretold, scale, spread, ACTIVITY)
     found = with_level(found, came[:, LONG], state.scaling.mean[ix], spread)
     score, view = state.surprise.score(ix, found)
