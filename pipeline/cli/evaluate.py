@@ -12,6 +12,8 @@ import typer
 from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pipeline.core.settings import Settings
     from pipeline.evaluate.forecast import Evaluation
 
@@ -78,6 +80,60 @@ def forecast(
         raise typer.Exit(2)
 
 
+@evaluate.command()
+def sharing(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings; default: all of NAB.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Labelled windows as NAB writes them; default: NAB's own.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="ROWS", help="Only the first readings of each stream.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Configuration file (YAML); default: all defaults.")
+    ] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write all figures: .json.")] = None,
+) -> None:
+    """Compare a network per stream, per kind and for the whole fleet: forecasts, detection, cost.
+
+    Example: foretell evaluate sharing --json sharing.json
+
+    All streams are watched at once. Kinds are those of the configuration, or families among NAB's recordings.
+    """
+    chosen = _chosen(files or [], None)
+    if labels is None and not files:
+        labels = _nab().parent / "labels" / "combined_windows.json"
+
+    from pipeline.evaluate.forecast_files import check_results
+    from pipeline.evaluate.sharing_files import read_windows, sharing_table, write_rows
+    from pipeline.runtime.configuration import load_settings
+    from pipeline.runtime.replay_files import read_recordings
+
+    settings = load_settings(config) if config else _each_alone()
+    check_results(chosen, json_out, None)
+    windows = read_windows(labels) if labels else {}
+    recordings = read_recordings(chosen, lambda line: typer.echo(f"foretell: {line}", err=True))
+
+    from pipeline.evaluate.forecast import first_readings
+    from pipeline.evaluate.sharing import compare_sharing
+
+    recordings = first_readings(recordings, limit)
+    with _progress(sum(len(recording.readings) for recording in recordings)) as advance:
+        rows = compare_sharing(recordings, settings, windows, advance)
+    if json_out is not None:
+        write_rows(json_out, rows)
+    _console().print(sharing_table(rows))
+    if len(recordings) < len(chosen):
+        raise typer.Exit(2)
+
+
+def _nab() -> Path:
+    """Return where NAB's recordings are looked for."""
+    return Path(os.environ.get(DATA, DEFAULT_DATA)) / NAB
+
+
 def _chosen(files: list[Path], data: Path | None) -> list[Path]:
     """Return the recordings to read: those named, those of a folder, or NAB's."""
     if files and data is not None:
@@ -86,7 +142,7 @@ def _chosen(files: list[Path], data: Path | None) -> list[Path]:
         return files
     if data is not None:
         return _recordings_in(data, f"--data {data}", "name a folder with .csv, .jsonl or .parquet files")
-    folder = Path(os.environ.get(DATA, DEFAULT_DATA)) / NAB
+    folder = _nab()
     remedy = f"name files, give --data DIR, or set {DATA} to the folder that holds {NAB} (github.com/numenta/NAB)"
     return _recordings_in(folder, str(folder), remedy)
 
@@ -127,15 +183,19 @@ def _progress(n_readings: int) -> Iterator[Callable[[str, int], None]]:
 
 def _show(found: "Evaluation", took_s: float) -> None:
     """Print the tables and the key figures."""
-    from rich.console import Console
-
     from pipeline.evaluate.forecast_report import own_table, peer_table, summary_lines
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=400)
+    console = _console()
     console.print(own_table(found))
     if found.peers:
         console.print(peer_table(found))
     for line in summary_lines(found, took_s):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _console() -> "Console":
+    """Return where tables are printed: wide where nobody looks, so that no cell is folded."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=400)

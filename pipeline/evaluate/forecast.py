@@ -5,12 +5,14 @@ streams side by side, each with a network of its own, through the very replay th
 included. Refuses to know files and terminals.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from time import process_time
 
 import numpy as np
 
-from pipeline.core.records import F64, I64, Detail, Outcome, Readings, Steps
+from pipeline.core.records import F64, I64, Detail, Outcome, Readings
 from pipeline.core.settings import Settings
 from pipeline.evaluate.deep_river import NAME, PEER, deep_river_python, run_deep_river
 from pipeline.evaluate.forecast_errors import season_s, seasonal_persistence
@@ -26,7 +28,7 @@ from pipeline.evaluate.forecast_judge import (
 from pipeline.evaluate.forecast_summary import Summary, median, summarise
 from pipeline.evaluate.peers import RIVER_PEERS, Peer, run_river
 from pipeline.forecast.baselines import Forecaster
-from pipeline.runtime.replay import batches, joined, replay
+from pipeline.runtime.replay import ReplayResult, replay
 from pipeline.runtime.session import Session
 from pipeline.sources.recording import Recording
 
@@ -58,7 +60,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stream:
+class Stream:
     """The accepted readings of a stream: its rows in the input, and their columns."""
 
     name: str
@@ -67,19 +69,58 @@ class _Stream:
     value: F64
 
 
-class _Witness(Session):
-    """A session that keeps what every forecaster foretold, batch after batch."""
+@dataclass(frozen=True, slots=True)
+class EngineRun:
+    """Recordings replayed through the engine.
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, has_detail=True)
-        self.details: list[Detail] = []
+    Attributes:
+        result: Of the replay, with the detail of every step.
+        session: As it was at the end.
+        cpu_s: Processor time it took, seconds.
+    """
 
-    def process(self, readings: Readings, now: float) -> Steps:
-        """Score readings and keep the detail."""
-        steps = super().process(readings, now)
-        if steps.detail is not None:
-            self.details.append(steps.detail)
-        return steps
+    result: ReplayResult
+    session: Session
+    cpu_s: float
+
+    def streams(self) -> "list[Stream]":
+        """Return the accepted readings of each stream, in input order, which is that of time."""
+        readings = self.result.readings
+        is_in = self.result.steps.outcome == Outcome.ACCEPTED
+        rows = [np.flatnonzero(is_in & (readings.stream == i)) for i in range(len(readings.names))]
+        return [
+            Stream(name, own, readings.time[own], readings.value[own])
+            for name, own in zip(readings.names, rows, strict=True)
+        ]
+
+    def judged(self, foreign: Sequence[Mapping[str, F64]]) -> list[StreamErrors]:
+        """Judge every stream; ``foreign`` holds other libraries' forecasts of each."""
+        return [judge(self._forecasts(stream, by)) for stream, by in zip(self.streams(), foreign, strict=True)]
+
+    def _forecasts(self, stream: "Stream", foreign: Mapping[str, F64]) -> Forecasts:
+        """Put all forecasts of a stream side by side."""
+        steps, detail = self.result.steps, self.result.steps.detail
+        if detail is None:  # not a reading came
+            detail = Detail.blank(0, len(Forecaster))
+        own = {who.name.lower(): detail.forecasts[stream.rows, who] for who in Forecaster}
+        last_season = seasonal_persistence(stream.time, stream.value, season_s(stream.time))
+        looks_back = {name for name in foreign if name in RIVER_PEERS and RIVER_PEERS[name].is_seasonal}
+        return Forecasts(
+            stream=stream.name,
+            value=stream.value,
+            by={LEAGUE: steps.forecast[stream.rows], **own, SEASONAL_PERSISTENCE: last_season, **foreign},
+            seasonal=frozenset({Forecaster.SEASONAL.name.lower(), SEASONAL_PERSISTENCE, *looks_back}),
+            baselines=frozenset(who.name.lower() for who in Forecaster if who not in NO_BASELINES),
+            half_widths=detail.half_widths[stream.rows],
+        )
+
+
+def run_engine(recordings: Sequence[Recording], settings: Settings, progress: Callable[[int], None]) -> EngineRun:
+    """Replay recordings, keeping what every forecaster foretold."""
+    session = Session(settings, has_detail=True)
+    began = process_time()
+    result = replay(recordings, settings, progress, session)
+    return EngineRun(result, session, process_time() - began)
 
 
 def evaluate_forecasts(
@@ -104,19 +145,18 @@ def evaluate_forecasts(
     Returns:
         Errors by stream, and key figures.
     """
-    recordings = [replace(recording, readings=_first(recording.readings, limit)) for recording in recordings]
+    recordings = first_readings(recordings, limit)
     seeds = range(settings.forecast.seed, settings.forecast.seed + n_seeds)
-    streams: list[_Stream] = []
-    foreign: list[dict[str, F64]] = []
+    foreign: list[dict[str, F64]] | None = None
     runs: list[list[StreamErrors]] = []
     for seed in seeds:
-        readings, steps, detail = _run(recordings, _with_seed(settings, seed), seed, progress)
-        if not runs:  # what is accepted does not depend on the seed
-            streams = list(_accepted(readings, steps))
+        run = run_engine(recordings, with_seed(settings, seed), partial(progress, f"engine, seed {seed}"))
+        if foreign is None:  # what is accepted does not depend on the seed
+            streams = run.streams()
             foreign = _foreign(streams, progress) if has_peers else [{} for _ in streams]
-        runs.append([judge(_forecasts(s, steps, detail, by)) for s, by in zip(streams, foreign, strict=True)])
+        runs.append(run.judged(foreign))
     errors = [mean_over_seeds(same) for same in zip(*runs, strict=True)]
-    peers = _known_peers(foreign)
+    peers = _known_peers(foreign or [])
     luck = [median([stream.mase(LSTM) for stream in run]) for run in runs]
     summary = summarise(errors, luck, {name: peer.family for name, peer in peers.items()})
     absent = {NAME: "not installed: make peers"} if has_peers and deep_river_python() is None else {}
@@ -124,45 +164,27 @@ def evaluate_forecasts(
     return Evaluation(errors, summary, n_readings, list(seeds), peers, absent)
 
 
-def _first(readings: Readings, limit: int | None) -> Readings:
-    """Return the first readings of every stream, in file order."""
+def first_readings(recordings: Sequence[Recording], limit: int | None) -> list[Recording]:
+    """Return recordings cut to the first ``limit`` readings of every stream; None cuts nothing."""
     if limit is None:
-        return readings
+        return list(recordings)
+    return [replace(recording, readings=_first(recording.readings, limit)) for recording in recordings]
+
+
+def _first(readings: Readings, limit: int) -> Readings:
+    """Return the first readings of every stream, in file order."""
     order = np.argsort(readings.stream, kind="stable")
     starts = np.searchsorted(readings.stream[order], np.arange(len(readings.names)))
     position = np.arange(len(order)) - starts[readings.stream[order]]
     return readings.rows(np.sort(order[position < limit]))
 
 
-def _with_seed(settings: Settings, seed: int) -> Settings:
+def with_seed(settings: Settings, seed: int) -> Settings:
     """Return the settings with another seed of initial weights and window sampling."""
     return settings.model_copy(update={"forecast": settings.forecast.model_copy(update={"seed": seed})})
 
 
-def _run(
-    recordings: Sequence[Recording], settings: Settings, seed: int, progress: Progress
-) -> tuple[Readings, Steps, Detail]:
-    """Replay with one seed; the detail is brought into input order, as steps are."""
-    session = _Witness(settings)
-    result = replay(recordings, settings, lambda n: progress(f"engine, seed {seed}", n), session)
-    readings = joined([recording.readings for recording in recordings])
-    detail = Detail.blank(len(readings), len(Forecaster))
-    if session.details:
-        rows = np.concatenate(list(batches(readings, settings)))
-        for name in ("forecasts", "shown", "half_widths"):
-            getattr(detail, name)[rows] = np.concatenate([getattr(part, name) for part in session.details])
-    return readings, result.steps, detail
-
-
-def _accepted(readings: Readings, steps: Steps) -> Iterator[_Stream]:
-    """Yield the accepted readings of each stream, in input order, which is that of time."""
-    is_in = steps.outcome == Outcome.ACCEPTED
-    for i, name in enumerate(readings.names):
-        rows = np.flatnonzero(is_in & (readings.stream == i))
-        yield _Stream(name, rows, readings.time[rows], readings.value[rows])
-
-
-def _foreign(streams: Sequence[_Stream], progress: Progress) -> list[dict[str, F64]]:
+def _foreign(streams: Sequence[Stream], progress: Progress) -> list[dict[str, F64]]:
     """Run the other libraries' forecasters on what the engine accepted."""
     found = run_river([(s.time, s.value) for s in streams], lambda n: progress("river", n))
     python = deep_river_python()
@@ -170,21 +192,6 @@ def _foreign(streams: Sequence[_Stream], progress: Progress) -> list[dict[str, F
         more = run_deep_river(python, [s.value for s in streams], lambda n: progress("deep-river", n))
         found = [a | b for a, b in zip(found, more, strict=True)]
     return found
-
-
-def _forecasts(stream: _Stream, steps: Steps, detail: Detail, foreign: Mapping[str, F64]) -> Forecasts:
-    """Put all forecasts of a stream side by side."""
-    own = {who.name.lower(): detail.forecasts[stream.rows, who] for who in Forecaster}
-    last_season = seasonal_persistence(stream.time, stream.value, season_s(stream.time))
-    looks_back = {name for name in foreign if name in RIVER_PEERS and RIVER_PEERS[name].is_seasonal}
-    return Forecasts(
-        stream=stream.name,
-        value=stream.value,
-        by={LEAGUE: steps.forecast[stream.rows], **own, SEASONAL_PERSISTENCE: last_season, **foreign},
-        seasonal=frozenset({Forecaster.SEASONAL.name.lower(), SEASONAL_PERSISTENCE, *looks_back}),
-        baselines=frozenset(who.name.lower() for who in Forecaster if who not in NO_BASELINES),
-        half_widths=detail.half_widths[stream.rows],
-    )
 
 
 def _known_peers(foreign: Sequence[Mapping[str, F64]]) -> dict[str, Peer]:

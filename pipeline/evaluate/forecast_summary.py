@@ -81,7 +81,7 @@ def summarise(streams: Sequence[StreamErrors], seeds_mase: Sequence[float], peer
         median_mase={name: median([errors.mase(name) for errors in streams]) for name in names},
         median_season_mase={name: median([errors.season_mase(name) for errors in streams]) for name in names},
         seeds_mase=list(seeds_mase),
-        beats_persistence={name: _below_1([errors.mase(name) for errors in streams]) for name in (LSTM, LEAGUE)},
+        beats_persistence={name: below_1([errors.mase(name) for errors in streams]) for name in (LSTM, LEAGUE)},
         worst=_worst(streams),
         covered=Share(int(((known >= COVERED[0]) & (known <= COVERED[1])).sum()), len(known)),
         median_coverage=tuple(median([errors.coverage[i] for errors in streams]) for i in range(3)),
@@ -101,7 +101,7 @@ def median(numbers: Sequence[float]) -> float:
     return float(np.median(known)) if known else np.nan
 
 
-def _below_1(ratios: Sequence[float]) -> Share:
+def below_1(ratios: Sequence[float]) -> Share:
     """Count the ratios under 1 among the known ones."""
     known = [ratio for ratio in ratios if not np.isnan(ratio)]
     return Share(sum(ratio < 1 for ratio in known), len(known))
@@ -120,7 +120,7 @@ def _beaten(streams: Sequence[StreamErrors], peers: Mapping[str, str]) -> dict[s
     with_scale = [errors for errors in streams if not np.isnan(errors.mase(LEAGUE))]
     groups |= {f"best {family}": [peer for peer in peers if peers[peer] == family] for family in families}
     return {
-        group: _below_1([_worst_ratio(errors, members) for errors in with_scale])
+        group: below_1([_worst_ratio(errors, members) for errors in with_scale])
         for group, members in groups.items()
         if len(members) > 1 or group in peers
     }

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.core.clock import ManualClock
-from pipeline.core.records import F64, I64, EpisodeEvent, Event, Readings, Steps
+from pipeline.core.records import F64, I64, Detail, EpisodeEvent, Event, Readings, Steps
 from pipeline.core.settings import Settings
 from pipeline.runtime.session import Session
 from pipeline.sources.recording import Recording
 
 #: Told, after each batch, how many readings it held.
 Progress = Callable[[int], None]
+_DETAIL = ("forecasts", "shown", "half_widths")
 _COLUMNS = ("outcome", "forecast", "lower", "upper", "score", "level", "event", "opened", "health")
 
 
@@ -78,13 +79,22 @@ def replay(
         batch = readings.rows(rows)
         clock.advance_to(float(batch.time.max()))
         out = session.process(batch, clock.now())
-        for column in _COLUMNS:
-            getattr(steps, column)[rows] = getattr(out, column)
+        _place(steps, rows, out)
         steps.events.extend(out.events)
         if settings.training.enabled:
             session.fine_tune()
         progress(len(rows))
     return ReplayResult(readings, steps, episodes(readings, steps), dict(session.counts), dict(session.fine_tunes))
+
+
+def _place(steps: Steps, rows: I64, out: Steps) -> None:
+    """Put the steps of a batch in their places."""
+    for column in _COLUMNS:
+        getattr(steps, column)[rows] = getattr(out, column)
+    if out.detail is not None:
+        steps.detail = steps.detail or Detail.blank(len(steps.outcome), out.detail.forecasts.shape[1])
+        for column in _DETAIL:
+            getattr(steps.detail, column)[rows] = getattr(out.detail, column)
 
 
 def joined(parts: Sequence[Readings]) -> Readings:
@@ -114,9 +124,9 @@ def batches(readings: Readings, settings: Settings) -> Iterator[I64]:
     """Cut readings into the batches that are processed between two fine-tunes.
 
     With a network per stream, streams do not touch each other, so batch ``k`` holds readings
-    ``[k * every, (k + 1) * every)`` of every stream: long vectors however the files overlap in time. A network
-    shared by the fleet learns from all of them, so batches then follow time. Readings keep their file order
-    within a stream: what is late in the file stays late.
+    ``[k * every, (k + 1) * every)`` of every stream: long vectors however the files overlap in time. Streams that
+    share a network or see each other as context meet in time, so batches then follow it, and readings of one time
+    are never parted. Readings keep their file order within a stream: what is late in the file stays late.
 
     Yields:
         Row numbers, ascending, so that every batch is in input order.
@@ -124,12 +134,12 @@ def batches(readings: Readings, settings: Settings) -> Iterator[I64]:
     if not len(readings):
         return
     every = settings.training.every
-    if settings.forecast.sharing == "stream":
+    if settings.forecast.sharing == "stream" and not settings.forecast.context:
         part = _position_in_stream(readings) // every
     else:
-        rank = np.empty(len(readings), np.int64)
-        rank[np.argsort(_arrival(readings), kind="stable")] = np.arange(len(readings))
-        part = rank // (every * len(readings.names))
+        _, moment = np.unique(_arrival(readings), return_inverse=True)
+        n_before = np.cumsum(np.bincount(moment)) - np.bincount(moment)
+        part = n_before[moment] // (every * len(readings.names))
     order = np.argsort(part, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(part[order])) + 1)
 

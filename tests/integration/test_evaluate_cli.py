@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import pytest
 N = 700
 
 
-def foretell(*arguments: str | Path, cwd: Path, data: Path | None = None) -> subprocess.CompletedProcess[str]:
+def foretell(
+    *arguments: str | Path, cwd: Path, data: Path | None = None, what: str = "forecast"
+) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
         "-W",
@@ -20,7 +23,7 @@ def foretell(*arguments: str | Path, cwd: Path, data: Path | None = None) -> sub
         "-c",
         "from pipeline.cli.main import main; main()",
         "evaluate",
-        "forecast",
+        what,
     ]
     environment = {key: value for key, value in os.environ.items() if key != "FORETELL_DATA"}
     environment |= {"FORETELL_DATA": str(data)} if data else {}
@@ -124,3 +127,29 @@ def test_help_is_light_and_shows_an_example(repository: Path) -> None:
     got = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True)
     assert "Example: foretell evaluate forecast" in got.stdout
     assert got.stdout.endswith("False\n")
+
+
+def test_sharings_are_compared_in_one_run_with_labels(folder: Path) -> None:
+    start = 1_400_030_400 + 1800 * 650
+    (folder / "labels.json").write_text(json.dumps({"some/wave.csv": [[utc(start), utc(start + 1800 * 40)]]}))
+    options = ("--labels", "labels.json", "--json", "sharing.json", "-c", "quick.yaml")
+    done = foretell(*options, cwd=folder, data=folder / "data", what="sharing")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((folder / "sharing.json").read_text())
+    assert [row["sharing"] for row in rows] == ["stream", "group", "fleet"]
+    assert [row["n_networks"] for row in rows] == [2, 2, 1]
+    assert all(row["windows_met"]["of"] == 1 for row in rows)
+    assert rows[0]["kib_per_stream"] > rows[2]["kib_per_stream"] > 10
+    assert all(0 < row["lstm_mase"] < 1 for row in rows)
+    assert "fleet" in done.stdout
+
+
+def test_labels_that_are_none_are_refused_with_their_form(folder: Path) -> None:
+    (folder / "wrong.json").write_text("[1, 2]")
+    done = foretell("--labels", "wrong.json", cwd=folder, data=folder / "data", what="sharing")
+    assert done.returncode == 2
+    assert "wrong.json: holds no labelled windows; write them as" in done.stderr
+
+
+def utc(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
