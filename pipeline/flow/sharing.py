@@ -144,4 +144,5 @@ def _merge(model: Model, state: State, slots: I64, key: np.uint64) -> None:
     model.bank.key[kept] = key
     moved = slots[state.ledger.group[slots] != kept]
     state.ledger.group[moved] = kept
+    state.ledger.n_trained[slots] = state.windows.n[slots]  # debts were those of the networks that are given up
     rebuild(model, state, moved)

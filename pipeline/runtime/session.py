@@ -18,6 +18,8 @@ from pipeline.flow.state import State, new_model
 from pipeline.forecast.baselines import N_FORECASTERS, Forecaster
 from pipeline.forecast.gate import Outcome as FineTune
 
+_MOST_LAG = 10  # fine-tunes behind at which the training budget counts as spent
+
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
@@ -112,13 +114,20 @@ class Session:
         Returns:
             Number of networks fine-tuned.
         """
-        forecast = self.settings.forecast
-        if forecast.sharing == "auto" and len(networks(self.state)) > forecast.max_networks:
-            merge_kinds(self.model, self.state, forecast.max_networks)
+        self.relieve()
         groups = due_groups(self.model, self.state)[:max_groups]
         for taught in fine_tune_groups(self.model, self.state, groups):
             self.count(taught)
         return len(groups)
+
+    def relieve(self) -> int:
+        """With ``sharing: auto``, let kinds share where memory or training falls short; return networks saved."""
+        forecast = self.settings.forecast
+        if forecast.sharing != "auto":
+            return 0
+        n = self.n_networks()
+        n_most = min(forecast.max_networks, n // 2 if self.training_lag() > _MOST_LAG else n)
+        return merge_kinds(self.model, self.state, n_most) if n > n_most else 0
 
     def count(self, taught: Taught) -> None:
         """Count what became of fine-tunes."""
