@@ -137,9 +137,28 @@ class TrainingSettings(Section):
     learning_rate: float = Field(
         5e-3, gt=0, lt=1, title="Adam's step size.", description="Lower learnt too slowly on public recordings."
     )
-    max_groups: int = Field(
-        64,
-        ge=1,
-        title="Networks fine-tuned between two batches of the daemon.",
-        description="Lower it where alerts wait for fine-tunes: eight take about a third of a second.",
+    in_child: bool = Field(
+        default=True,
+        title="The daemon fine-tunes in a child process, so that no reading waits for it.",
+        description="Off where memory is dear: the child takes about 300 MB.",
+    )
+    budget_percent: float = Field(
+        50.0,
+        gt=0,
+        le=100,
+        title="Processor time the child takes at most, percent of one core.",
+        description="Raise it where finetune_lag_rounds stays above 1; a network takes about 7 ms.",
+    )
+    memory_mb: int = Field(
+        512,
+        ge=16,
+        title="Memory that fine-tunes take at most, MB, beyond what the child takes at its start.",
+        description="Big networks and batches need more.",
+    )
+    timeout_s: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        title="A child that has not answered after so long is replaced, seconds.",
+        description="Its start counts too: longer on a slow machine.",
     )

@@ -1,8 +1,9 @@
 """The daemon: MQTT in, the session in the middle, metrics, log lines and alerts out.
 
 Comes in: settings. Goes out: what the sinks say, until somebody stops it. One worker does
-everything but receive: take a batch from the inbox, decode, score, tell, and fine-tune while
-nothing waits. This is composition; it refuses to know how any stage works.
+everything but receive: take a batch from the inbox, decode, score, tell. A child process fine-tunes;
+with ``training.in_child`` off the worker does, while nothing waits. This is composition; it refuses to
+know how any stage works.
 """
 
 import logging
@@ -19,6 +20,7 @@ from pipeline.runtime.clocks import SystemClock
 from pipeline.runtime.intake import Intake, checked_routes, take_in
 from pipeline.runtime.session import FleetView, Session
 from pipeline.runtime.telemetry import Telemetry, foretell_version
+from pipeline.runtime.tuner import Tuner
 from pipeline.sinks.alerts import alert
 from pipeline.sinks.exporter import Exporter
 from pipeline.sinks.publisher import AlertPublisher
@@ -29,7 +31,7 @@ from pipeline.sources.mqtt import Connection, MqttSource
 IDLE_S = 0.2
 #: Pause between two snapshots, seconds.
 REFRESH_S = 0.5
-#: Networks fine-tuned at once: about a third of a second; fewer cost more each.
+#: Networks that the worker itself fine-tunes at once: about a tenth of a second; fewer cost more each.
 FINETUNE_BITE = 8
 #: Batches that may fail in a row before the daemon gives up.
 MAX_FAILURES = 5
@@ -84,6 +86,7 @@ class Daemon:
         self._publisher = AlertPublisher(self._outlet.client, settings.alerts.topic_prefix, settings.site)
         self._exporter = Exporter()
         self._telemetry = Telemetry(settings.site, settings.metrics.max_streams)
+        self._tuner = Tuner(settings, self._telemetry.observe_finetune)
         self._is_stopping = False
         self._n_failures_in_a_row = 0
         self._refreshed_s = float("-inf")
@@ -129,15 +132,15 @@ class Daemon:
         """Do one round of the worker's loop."""
         runtime = self._settings.runtime
         messages = self.inbox.drain(runtime.batch_messages, runtime.batch_s, IDLE_S)
-        self._guarded(messages, self._settings.training.max_groups)
+        self._guarded(messages)
         for connection in (self._source.connection, self._outlet):
             if connection.failure:
                 raise ForetellError(connection.failure)
 
-    def _guarded(self, messages: list[Message], max_groups: int) -> None:
+    def _guarded(self, messages: list[Message]) -> None:
         """Work through a batch; one error costs a batch, many in a row end the daemon."""
         try:
-            self._work(messages, max_groups)
+            self._work(messages)
         except Exception as error:
             self._telemetry.n_batch_failures += 1
             self._n_failures_in_a_row += 1
@@ -150,10 +153,11 @@ class Daemon:
             if messages:
                 self._n_failures_in_a_row = 0
 
-    def _work(self, messages: list[Message], max_groups: int) -> None:
+    def _work(self, messages: list[Message]) -> None:
         if messages:
             self._score(messages)
-        self._fine_tune(max_groups)
+        if not self._is_stopping:
+            self._fine_tune()
         if time.monotonic() - self._refreshed_s >= REFRESH_S:
             self._refresh()
 
@@ -179,16 +183,20 @@ class Daemon:
                 self._publisher.publish(event)
         self._on_events(events)
 
-    def _fine_tune(self, max_groups: int) -> None:
+    def _fine_tune(self) -> None:
+        if self._settings.training.in_child:
+            self._tuner.turn(self._session)
+        else:
+            self._fine_tune_here()
+
+    def _fine_tune_here(self) -> None:
         """Fine-tune in small bites, looking up after each: a message that arrives waits for one bite at most."""
-        patience = self._settings.runtime.batch_messages
-        while max_groups > 0 and self.inbox.depth < patience and not self._is_stopping:
+        patience, until_s = self._settings.runtime.batch_messages, time.monotonic() + REFRESH_S
+        while self.inbox.depth < patience and time.monotonic() < until_s and not self._is_stopping:
             started_s = time.perf_counter()
-            n_done = self._session.fine_tune(min(max_groups, FINETUNE_BITE))
-            if not n_done:
+            if not self._session.fine_tune(FINETUNE_BITE):
                 return
             self._telemetry.observe_finetune(time.perf_counter() - started_s)
-            max_groups -= n_done
             patience = 1
 
     def _refresh(self) -> None:
@@ -203,7 +211,7 @@ class Daemon:
             "mqtt_connects_total": self._source.connection.n_connects,
             "mqtt_failures_total": self._source.n_failures,
         }
-        self._exporter.publish(self._telemetry.snapshot(self._session, self.latest, edge))
+        self._exporter.publish(self._telemetry.snapshot(self._session, self.latest, self._tuner.lost, edge))
 
     def _log_rejections(self, intake: Intake) -> None:
         """Log one example of each kind of rejection, and no more of that kind for a minute."""
@@ -215,13 +223,15 @@ class Daemon:
                 _log.warning("message rejected", extra={"fields": fields})
 
     def _shut_down(self) -> None:
-        """End the input, score what waits, hand over alerts, free the port; each step bounded."""
+        """End the input and training, score what waits, hand over alerts, free the port; each step bounded."""
+        self._is_stopping = True
         self._source.connection.stop()
+        self._tuner.close()
         drained_by_s = time.monotonic() + DRAIN_LIMIT_S
         runtime = self._settings.runtime
         try:
             while self.inbox.depth and time.monotonic() < drained_by_s:
-                self._guarded(self.inbox.drain(runtime.batch_messages, 0.0, 0.0), max_groups=0)
+                self._guarded(self.inbox.drain(runtime.batch_messages, 0.0, 0.0))
             is_flushed = self._publisher.flush(FLUSH_LIMIT_S)
         finally:
             self._outlet.stop()

@@ -64,15 +64,18 @@ class Telemetry:
         self._steps.observe(time.perf_counter() - started_s)
 
     def observe_finetune(self, duration_s: float) -> None:
-        """Note how long one round of fine-tunes took, seconds."""
+        """Note how long one lesson took, seconds."""
         self._finetunes.observe(duration_s)
 
-    def snapshot(self, session: Session, view: FleetView, edge: Mapping[str, float]) -> Snapshot:
+    def snapshot(
+        self, session: Session, view: FleetView, lost: Mapping[str, int], edge: Mapping[str, float]
+    ) -> Snapshot:
         """Return every metric as it is now.
 
         Args:
             session: Gives readings and fine-tunes by outcome.
             view: The last step of every stream.
+            lost: Fine-tunes that came to nothing, by reason.
             edge: Metrics without labels that the daemon reads off inbox and connections.
         """
         readings = {outcome.name.lower(): 0 for outcome in Outcome} | dict(session.counts)
@@ -84,7 +87,7 @@ class Telemetry:
             "readings_total": _by_label(readings),
             "streams_refused_total": {(): readings["stream_limit"]},
             "episodes_total": {(): self._n_episodes},
-            "finetune_runs_total": _by_label(session.fine_tunes),
+            "finetune_runs_total": _by_label({**session.fine_tunes, **lost}),
             "finetune_lag_rounds": {(): session.training_lag()},
             "drifts_total": {(): session.n_drifts},
             "networks": {(): session.n_networks()},

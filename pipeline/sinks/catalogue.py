@@ -51,13 +51,15 @@ CATALOGUE = (
     ),
     MetricSpec("episodes_total", "counter", (), "Episodes opened."),
     MetricSpec("alerts_dropped_total", "counter", (), "Alerts not published because too many were waiting."),
-    MetricSpec("finetune_runs_total", "counter", ("outcome",), "Fine-tunes of one network, by outcome."),
+    MetricSpec(
+        "finetune_runs_total", "counter", ("outcome",), "Fine-tunes of one network: accepted, refused, or lost."
+    ),
     MetricSpec("finetune_lag_rounds", "gauge", (), "Fine-tunes that the network furthest behind is behind."),
     MetricSpec("networks", "gauge", (), "Networks in use; fewer than streams where streams share them."),
     MetricSpec(
         "drifts_total", "counter", (), "Drifts: levels that moved for good, and episodes taken as the new normal."
     ),
-    MetricSpec("finetune_duration_seconds", "histogram", (), "Duration of one round of fine-tunes."),
+    MetricSpec("finetune_duration_seconds", "histogram", (), "Duration of one lesson: up to 32 networks."),
     MetricSpec("step_duration_seconds", "histogram", (), "Duration of scoring one batch of readings."),
     MetricSpec("batch_failures_total", "counter", (), "Batches given up because of an error."),
     MetricSpec("ingest_lag_seconds", "gauge", (), "Time the oldest message of the last batch waited to be scored."),

@@ -16,14 +16,16 @@ import pytest
 from pipeline.core.errors import ForetellError
 from pipeline.core.records import EpisodeEvent, Event, Readings, Steps
 from pipeline.core.settings import Settings, parse_settings
-from pipeline.runtime.daemon import MAX_FAILURES, Daemon, run_until_signalled
+from pipeline.forecast.baselines import N_FORECASTERS
+from pipeline.runtime.daemon import FINETUNE_BITE, MAX_FAILURES, Daemon, run_until_signalled
 from pipeline.runtime.session import FleetView, Session
 from pipeline.sources.inbox import Message
 
 LIMIT_S = 30.0
 EVENT = EpisodeEvent(Event.OPEN, "pump", "0" * 16, 1.0, 2.0, 6.0, 2.0, 3.0, 1.0, 0.0, 2.0, 4.5, "next reading")
 #: Port 1 refuses every connection on a machine that serves nothing there.
-SETTINGS = parse_settings("mqtt: {port: 1}\nalerts: {publish: false}", "test.yaml")
+LOOP = "alerts: {publish: false}\ntraining: {in_child: false}\nmqtt: {port: %d}"
+SETTINGS = parse_settings(LOOP % 1, "test.yaml")
 
 
 class ScriptedSession(Session):
@@ -35,6 +37,7 @@ class ScriptedSession(Session):
         self.seen: list[float] = []
         self.n_fine_tunes = 0
         self.n_due = 0
+        self.n_drifts = 0
         self._answer = answer
 
     def process(self, readings: Readings, now: float) -> Steps:
@@ -45,7 +48,7 @@ class ScriptedSession(Session):
         return steps
 
     def fine_tune(self, max_groups: int | None = None) -> int:
-        assert max_groups is not None
+        assert max_groups == FINETUNE_BITE
         self.n_fine_tunes += 1
         n_done = min(max_groups, self.n_due)
         self.n_due -= n_done
@@ -53,8 +56,15 @@ class ScriptedSession(Session):
 
     def view(self) -> FleetView:
         one = np.ones(1)
-        flags = (np.array([True]), one, np.array([16 + 1], np.uint16))
-        return FleetView(("pump",), np.ones(1, np.int64), one, one * 5, one * 3, one, one, one, one, *flags)
+        numbers = (one, one * 5, one * 3, one, one, one, one)
+        flags = (np.array([True]), np.ones((1, N_FORECASTERS)), np.zeros(1, np.int8), np.array([16 + 1], np.uint16))
+        return FleetView(("pump",), np.ones(1, np.int64), *numbers, *flags)
+
+    def training_lag(self) -> float:
+        return 3.0
+
+    def n_networks(self) -> int:
+        return 1
 
 
 def message(value: float) -> Message:
@@ -114,7 +124,7 @@ def test_what_waits_when_it_is_stopped_is_still_scored_and_nothing_is_fine_tuned
 
 def test_all_networks_that_are_due_are_fine_tuned_while_nothing_waits() -> None:
     session = ScriptedSession(lambda _readings: [])
-    session.n_due = 3 * SETTINGS.training.max_groups
+    session.n_due = 20 * FINETUNE_BITE + 1
     daemon = Daemon(SETTINGS, session=session, metrics_port=0)
     with running(daemon):
         wait_until(lambda: session.n_due == 0)
@@ -192,6 +202,8 @@ def test_metrics_show_the_last_snapshot_while_there_is_no_broker() -> None:
     assert 'foretell_readings_total{outcome="accepted"} 0.0' in lines
     assert 'foretell_messages_total{outcome="not_json"} 0.0' in lines
     assert 'foretell_residual_value{stream="pump"} 2.0' in lines
+    assert "foretell_finetune_lag_rounds 3.0" in lines
+    assert 'foretell_finetune_runs_total{outcome="died"} 0.0' in lines
     assert {each for each in lines if each.startswith("foretell_health{")} == {
         'foretell_health{stream="pump",verdict="gap"} 1.0',
         'foretell_health{stream="pump",verdict="not_finite"} 1.0',
@@ -216,7 +228,7 @@ def test_a_client_id_that_another_client_took_over_ends_the_daemon_with_a_reason
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=take_over, args=(server,)).start()
         port = server.getsockname()[1]
-        settings = parse_settings(f"mqtt: {{port: {port}}}\nalerts: {{publish: false}}", "test.yaml")
+        settings = parse_settings(LOOP % port, "test.yaml")
         daemon = Daemon(settings, session=ScriptedSession(lambda _readings: []), metrics_port=0)
         with pytest.raises(ForetellError, match="another client connected as 'foretell' and took over"):
             daemon.run()
