@@ -12,7 +12,7 @@ from pipeline.core.records import F32, I8, I32, I64, Bool
 from pipeline.core.seeds import uniforms
 from pipeline.core.settings import Settings
 from pipeline.flow.forecasting import put_scale, rebuild
-from pipeline.flow.lessons import Lesson, dropout_draws, hold_out, minibatches, unseen
+from pipeline.flow.lessons import MAX_STREAMS_PER_BATCH, Lesson, dropout_draws, hold_out, minibatches, unseen
 from pipeline.flow.state import Model, State
 from pipeline.forecast.gate import Outcome, compare, is_finite, is_regression, verdict
 from pipeline.forecast.network import network_for
@@ -65,10 +65,16 @@ def debts(model: Model, state: State) -> I64:
     live = state.table.live
     by_group = np.zeros(model.bank.capacity, np.int64)
     if len(live) and training.enabled:
-        n = state.windows.n[live]
-        is_ready = (n >= training.window + 2) & (state.pending.spread_of_scale[live] > 0)
-        np.maximum.at(by_group, state.ledger.group[live], np.where(is_ready, n - state.ledger.n_trained[live], 0))
+        behind = state.windows.n[live] - state.ledger.n_trained[live]
+        np.maximum.at(by_group, state.ledger.group[live], np.where(_is_ready(model, state, live), behind, 0))
     return by_group
+
+
+def _is_ready(model: Model, state: State, slots: I64) -> Bool:
+    """Say which streams have a whole training window and a scale."""
+    n_least = model.settings.training.window + 2
+    ready: Bool = (state.windows.n[slots] >= n_least) & (state.pending.spread_of_scale[slots] > 0)
+    return ready
 
 
 def fine_tune_groups(model: Model, state: State, groups: I64) -> list[Taught]:
@@ -91,12 +97,14 @@ def fine_tune_groups(model: Model, state: State, groups: I64) -> list[Taught]:
 
 
 def chunks(model: Model, state: State, groups: I64) -> list[I64]:
-    """Part networks into lessons of like age and bounded size."""
+    """Part networks into lessons of bounded size and of like age and number of streams: none decides for another."""
     live = state.table.live
     n_read = np.zeros(model.bank.capacity, np.int64)
     np.maximum.at(n_read, state.ledger.group[live], state.windows.n[live])
-    is_young = n_read[groups] < _N_YOUNG
-    parts = [groups[is_young], groups[~is_young]]
+    ready = live[_is_ready(model, state, live)]
+    n_streams = np.bincount(state.ledger.group[ready], minlength=model.bank.capacity)
+    alike = 2 * np.minimum(n_streams[groups], MAX_STREAMS_PER_BATCH) + (n_read[groups] >= _N_YOUNG)
+    parts = [groups[alike == own] for own in np.unique(alike)]
     return [part[i : i + _CHUNK] for part in parts for i in range(0, len(part), _CHUNK)]
 
 

@@ -19,7 +19,7 @@ from pipeline.forecast.targets import ACTIVITY, N_TARGETS, Horizons, log_activit
 from pipeline.forecast.training import Windows
 
 _N_RECENT = 400  # half of the windows start within so many of the newest places
-_MAX_STREAMS_PER_BATCH = 8  # a shared network's minibatch grows with its streams up to this
+MAX_STREAMS_PER_BATCH = 8  # a shared network's minibatch grows with its streams up to this
 _DRAWS_PER_ROUND = np.uint64(24)  # two to the power of this are set aside; initial weights use round 0
 _DROPOUT_DRAWS = np.uint64(1 << 61)  # where the draws of dropout begin
 _HELD_LEN, _HELD_EVERY = 16, 8  # of every eight runs of sixteen readings, the last is held out
@@ -73,7 +73,7 @@ def minibatches(lesson: Lesson, settings: Settings, n_steps: int) -> list[Window
     """Draw the windows of all minibatches: every stream of a network alike, half of them recent."""
     training = settings.training
     by_network = _by_network(lesson, training.window + 2)
-    n_rows = training.batch * min(max(len(members) for members in by_network), _MAX_STREAMS_PER_BATCH)
+    n_rows = training.batch * min(max(len(members) for members in by_network), MAX_STREAMS_PER_BATCH)
     n_draws = n_steps * n_rows
     offset = (lesson.n_rounds.astype(np.uint64) + np.uint64(1)) << _DRAWS_PER_ROUND
     draws = uniforms(lesson.key, 2 * n_draws, offset).reshape(len(by_network), 2, n_draws)
