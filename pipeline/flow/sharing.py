@@ -59,7 +59,7 @@ def admit(model: Model, state: State, names: Sequence[str]) -> I64:
             for part in state.parts().values():
                 part.grow(capacity)
         _assign(model, state, fresh, np.array(sorted(known), np.int64))
-        wire(model, state)
+        wire(model.settings, state)
     return slots
 
 
@@ -68,7 +68,7 @@ def evict(model: Model, state: State, names: Sequence[str]) -> I64:
     slots = state.table.evict(names)
     for part in state.parts().values():
         part.reset(slots)
-    wire(model, state)
+    wire(model.settings, state)
     return slots
 
 

@@ -17,6 +17,7 @@ from pipeline.core.errors import ForetellError
 from pipeline.core.records import I64
 from pipeline.core.settings import Settings
 from pipeline.flow.state import Model, State
+from pipeline.flow.wiring import wire
 from pipeline.forecast.bank import empty_bank
 from pipeline.forecast.network import network_for
 
@@ -76,6 +77,7 @@ def unpack(data: bytes, settings: Settings) -> State:
     for part, stage in state.parts().items():
         own = {name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
         _put(stage, slots, own)
+    wire(settings, state)  # of streams packed apart, sources lie in other slots now, or are not there
     return state
 
 

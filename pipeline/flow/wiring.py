@@ -9,36 +9,35 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from pipeline.core.records import F64, I64, Batch
-from pipeline.flow.state import Model, State
+from pipeline.core.settings import Settings
+from pipeline.flow.state import State
 from pipeline.streams.context import newest_values
 
 _DEVICE = "{device}"
 
 
-def sources_of(model: Model, name: str) -> list[str]:
+def sources_of(settings: Settings, name: str) -> list[str]:
     """Return the names of a stream's context streams, in order; itself is none of them.
 
     Example:
-        >>> from pipeline.core.settings import Settings
-        >>> from pipeline.flow.state import new_model
         >>> context = [{"stream": "*/temperature", "inputs": ["{device}/valve", "weather"]}]
-        >>> sources_of(new_model(Settings.model_validate({"forecast": {"context": context}})), "boiler/temperature")
+        >>> sources_of(Settings.model_validate({"forecast": {"context": context}}), "boiler/temperature")
         ['boiler/valve', 'weather']
     """
     device = name.rpartition("/")[0]
-    entries = model.settings.forecast.context
+    entries = settings.forecast.context
     inputs = next((entry.inputs for entry in entries if fnmatchcase(name, entry.stream)), ())
     found = [text.replace(_DEVICE, device) for text in inputs]
     return ["" if source == name else source for source in found]
 
 
-def wire(model: Model, state: State) -> None:
+def wire(settings: Settings, state: State) -> None:
     """Connect all streams to their context streams, as far as these are there."""
-    if not model.settings.forecast.context:
+    if not settings.forecast.context:
         return
     slot_of = {name: slot for slot, name in enumerate(state.table.names) if name is not None}
     for name, slot in slot_of.items():
-        sources = sources_of(model, name)
+        sources = sources_of(settings, name)
         state.context.source[slot] = -1
         state.context.source[slot, : len(sources)] = [slot_of.get(source, -1) for source in sources]
 
