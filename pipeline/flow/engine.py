@@ -197,7 +197,7 @@ def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, fou
     state.surprise.learn(ix, slots, found, is_taught)
     state.scaling.learn(ix, arrival.value, arrival.n, is_taught.astype(np.float64))
     # Forecasts that are shown follow a change at once: kept from learning in episodes they lost to persistence.
-    state.league.learn(ix, slots, arrival.value, spread, np.ones(len(slots), np.bool_))
+    state.league.learn(ix, slots, arrival.value, spread)
     state.season.learn(ix, slots, arrival.time, arrival.value)
     if not is_taught.all():
         state.windows.mark_untaught(slots[~is_taught])

@@ -59,17 +59,16 @@ class Autoregression(SlotArrays):
     coefficients: F32 = column(np.float32, "inputs")
     fit_error: F64 = column(np.float64)
 
-    def fit(self, ix: Slots, value: F64, spread: F64, may_learn: Bool) -> None:
+    def fit(self, ix: Slots, value: F64, spread: F64) -> None:
         """Learn from the readings that arrived.
 
         Args:
             ix: Streams.
             value: Readings, sensor's unit, shape (A,).
             spread: Spread of each stream, sensor's unit, shape (A,).
-            may_learn: False where nothing may change, shape (A,).
         """
         change = value - self.last[ix]
-        is_known = may_learn & ~np.isnan(change)
+        is_known = ~np.isnan(change)
         change[~is_known] = 0.0
         n, usual, unit = self.n_changes[ix].copy(), self.usual_change[ix], self.unit[ix]
         most = np.where(n < _N_FREE, np.inf, np.maximum(_CLIP * usual, spread))

@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
-from pipeline.core.records import F64, I32, I64, Bool, Slots
+from pipeline.core.records import F64, I32, I64, Slots
 
 _GAIN = 0.01  # a memory of about 100 readings
 _CLIP = 10.0  # spreads: one glitch must not decide the comparison
@@ -43,7 +43,7 @@ class Forecaster(IntEnum):
 N_FORECASTERS = len(Forecaster)
 
 
-def faded(mean: F64, size: F64, n: F64 | I32, gain: float) -> F64:
+def faded(mean: F64, size: F64, n: F64 | I32, gain: float | F64) -> F64:
     """Return exponentially weighted means with new sizes in them: plain means until there are enough.
 
     Args:
@@ -83,17 +83,16 @@ class Smoothing(SlotArrays):
     trend: F64 = column(np.float64, "smoothings")
     candidate_error: F64 = column(np.float64, "smoothings")
 
-    def learn_smoothing(self, ix: Slots, value: F64, most: F64, may_learn: Bool) -> None:
+    def learn_smoothing(self, ix: Slots, value: F64, most: F64) -> None:
         """Take in how well the candidates foretold.
 
         Args:
             ix: Streams.
             value: Readings, sensor's unit, shape (A,).
             most: Bound of an error, sensor's unit, shape (A,).
-            may_learn: False where nothing may change, shape (A,).
         """
         location = self.level[ix] + _DAMPINGS * self.trend[ix]
-        is_known = may_learn & ~np.isnan(location[:, 0])
+        is_known = ~np.isnan(location[:, 0])
         size = np.minimum(np.abs(value[:, None] - location), most[:, None])
         size[~is_known] = np.nan
         self.candidate_error[ix] = faded(self.candidate_error[ix], size, self.n_smoothed[ix], _CANDIDATE_GAIN)
@@ -150,10 +149,9 @@ class Seasonal(SlotArrays):
     form_error: F64 = column(np.float64, "forms")
     offset: F64 = column(np.float64, fill=np.nan)
 
-    def learn_seasonal(self, ix: Slots, value: F64, most: F64, may_learn: Bool) -> None:
+    def learn_seasonal(self, ix: Slots, value: F64, most: F64) -> None:
         """Take in how well the forms foretold; arguments as ``learn_smoothing``."""
         size = np.minimum(np.abs(value[:, None] - self.form_location[ix]), most[:, None])
-        size[~may_learn] = np.nan
         self.form_error[ix] = faded(self.form_error[ix], size, self.n_seasonal[ix], _FORM_GAIN)
         self.n_seasonal[ix] += ~np.isnan(size[:, 0])
 

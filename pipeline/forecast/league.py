@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import column
-from pipeline.core.records import F64, I8, I32, I64, Bool, Slots
+from pipeline.core.records import F64, I8, I32, I64, Slots
 from pipeline.forecast.autoregression import N_INPUTS, Autoregression
 from pipeline.forecast.baselines import (
     N_FORECASTERS,
@@ -20,15 +20,12 @@ from pipeline.forecast.baselines import (
     Smoothing,
     faded,
 )
+from pipeline.forecast.choice import N_MOODS, Choice
 from pipeline.forecast.intervals import N_LEVELS, Intervals
 from pipeline.forecast.tempering import N_SHARES, Tempering
 
 _GAIN = 0.005  # a memory of about 200 readings
 _CLIP = 50.0  # spreads that one error counts for at most; at 10 one stream of spikes in 20 had the wrong one shown
-_LEAD = 0.97  # a challenger's error must be below this share of the error of who is shown
-_N_JUDGES = 3
-_N_SITTING = 8  # readings that one judge hears before the next one does
-_MAJORITY = 2
 _SHARPNESS = 4  # doublings of the exponent of the blend: weights are error^-16
 _TINY = 1e-300  # where all errors are 0 all weights are 1
 # Scale of the intervals: quicker than the error, and no glitch makes the intervals wide for hundreds of readings.
@@ -39,32 +36,24 @@ _N_FREE = 8  # readings before the scale is worth something as a bound
 
 
 @dataclass
-class League(Smoothing, Seasonal, Autoregression, Tempering, Intervals):
+class League(Smoothing, Seasonal, Autoregression, Tempering, Choice, Intervals):
     """All forecasters of all streams, over one set of slots; F forecasters.
 
     Per tick, in this order: ``shown`` what was foretold, ``learn`` from the reading, ``foretell`` the next.
 
-    A challenger is shown when its recent error leads and two of three judges agree, who hear turns of eight
-    readings each: one glitch is heard by one judge, while spikes that come again are heard by all (the median
-    of means of Nemirovsky & Yudin 1983).
-
     Attributes:
-        who: ``Forecaster`` shown, int8, shape (S,).
         location: Forecasts under way, NaN for none, sensor's unit, shape (S, F).
         scale: Of their residuals, NaN while unknown, sensor's unit, shape (S, F).
         usual: Recent mean absolute error, glitches bounded, sensor's unit, shape (S, F).
         error: Recent mean absolute error, sensor's unit, shape (S, F).
         n_errors: Errors taken in, int32, shape (S, F).
-        heard: Error as each judge heard it, NaN while it heard none, sensor's unit, shape (S, 3, F).
     """
 
-    who: I8 = column(np.int8, fill=Forecaster.PERSISTENCE)
     location: F64 = column(np.float64, "forecasters", fill=np.nan)
     scale: F64 = column(np.float64, "forecasters", fill=np.nan)
     usual: F64 = column(np.float64, "forecasters")
     error: F64 = column(np.float64, "forecasters")
     n_errors: I32 = column(np.int32, "forecasters")
-    heard: F64 = column(np.float64, "judges", "forecasters", fill=np.nan)
 
     def shown(self, ix: Slots) -> tuple[I8, F64, F64]:
         """Return the forecast that was made before the reading that arrives.
@@ -73,12 +62,12 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Intervals):
             Who made it, int8, shape (A,); location, NaN for none, shape (A,); half-widths at 50, 90
             and 99 %, NaN while unknown, shape (A, 3); the last two in the sensor's unit.
         """
-        location, who = self.location[ix], self.who[ix].astype(np.int64)
+        location, who = self.location[ix], self.chosen(ix)
         rows = np.arange(len(who))
         who[np.isnan(location[rows, who])] = Forecaster.PERSISTENCE  # there whenever anything is
         return who.astype(np.int8), location[rows, who], self.half_widths(ix, who, self.scale[ix][rows, who])
 
-    def learn(self, ix: Slots, slots: I64, value: F64, spread: F64, may_learn: Bool) -> None:
+    def learn(self, ix: Slots, slots: I64, value: F64, spread: F64) -> None:
         """Take in how well the readings were foretold, and choose whom to show.
 
         Args:
@@ -86,48 +75,27 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Intervals):
             slots: The same streams as an index array, shape (A,).
             value: Readings, sensor's unit, shape (A,).
             spread: Spread of each stream, sensor's unit, shape (A,).
-            may_learn: False for readings in quarantine, which change nothing here, shape (A,).
         """
         most = _CLIP * spread
+        location = self.shown(ix)[1]
         size = np.abs(value[:, None] - self.location[ix])
-        size[~may_learn] = np.nan
+        bounded = np.minimum(size, most[:, None])
         self.learn_coverage(ix, size, self.scale[ix])
         self._learn_scale(ix, size, spread)
-        self._learn_errors(ix, slots, np.minimum(size, most[:, None]))
-        self.learn_tempering(ix, np.where(may_learn, value - self.location[ix, Forecaster.PERSISTENCE], np.nan), most)
-        self.learn_smoothing(ix, value, most, may_learn)
-        self.learn_seasonal(ix, value, most, may_learn)
-        self.fit(ix, value, spread, may_learn)
-        self._choose(ix, slots)
+        self.learn_choice(ix, slots, bounded)
+        self.note_shocks(ix, np.abs(value - location), spread)
+        self.error[ix] = faded(self.error[ix], bounded, self.n_errors[ix], _GAIN)
+        self.n_errors[ix] += ~np.isnan(size)
+        self.learn_tempering(ix, value - self.location[ix, Forecaster.PERSISTENCE], most)
+        self.learn_smoothing(ix, value, most)
+        self.learn_seasonal(ix, value, most)
+        self.fit(ix, value, spread)
 
     def _learn_scale(self, ix: Slots, size: F64, spread: F64) -> None:
         """Take in sizes of residuals, NaN where there is none, shape (A, F)."""
         usual, n = self.usual[ix], self.n_errors[ix]
         bound = np.where(n < _N_FREE, np.inf, np.maximum(_SCALE_CLIP * usual, _SCALE_FREE * spread[:, None]))
         self.usual[ix] = faded(usual, np.minimum(size, bound), n, _SCALE_GAIN)
-
-    def _learn_errors(self, ix: Slots, slots: I64, size: F64) -> None:
-        """Take in errors, NaN where there is none, shape (A, F): over all, and as the judge in turn hears them."""
-        n = self.n_errors[ix]
-        self.error[ix] = faded(self.error[ix], size, n, _GAIN)
-        judge = n[:, Forecaster.PERSISTENCE] // _N_SITTING % _N_JUDGES
-        heard = self.heard[slots, judge]
-        heard = np.where(np.isnan(heard), size, heard)
-        self.heard[slots, judge] = faded(heard, size, n / _N_JUDGES, _N_JUDGES * _GAIN)
-        self.n_errors[ix] += ~np.isnan(size)
-
-    def _choose(self, ix: Slots, slots: I64) -> None:
-        """Show the challenger that leads, where most judges agree."""
-        error = np.where(self.n_errors[ix] > 0, self.error[ix], np.inf)
-        best, rows = error.argmin(axis=1), np.arange(len(slots))
-        leads = error[rows, best] < _LEAD * error[rows, self.who[ix]]
-        slots, best = slots[leads], best[leads]
-        if len(slots):
-            rows = np.arange(len(slots))
-            heard = self.heard[slots]
-            votes = heard[rows, :, best] < heard[rows, :, self.who[slots]]
-            agreed = votes.sum(axis=1) >= _MAJORITY
-            self.who[slots[agreed]] = best[agreed]
 
     def foretell(self, ix: Slots, slots: I64, value: F64, season_now: F64, season_next: F64) -> F64:
         """Make and keep the next forecasts of the baselines; ``join`` adds the LSTM's.
@@ -167,9 +135,10 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Intervals):
 
     def _blend(self, ix: Slots, value: F64, location: F64) -> F64:
         """Return the mean of the forecasts, weighted by how good they were of late, shape (A,)."""
-        is_out = np.isnan(location) | (self.n_errors[ix, : Forecaster.BLEND] == 0)
+        standing, n = self.standing(ix)
+        is_out = np.isnan(location) | (n[:, : Forecaster.BLEND] == 0)
         is_out[:, Forecaster.PERSISTENCE] = False
-        error = np.where(is_out, np.inf, self.error[ix, : Forecaster.BLEND] + _TINY).T.copy()  # (F - 1, A): quicker
+        error = np.where(is_out, np.inf, standing[:, : Forecaster.BLEND] + _TINY).T.copy()  # (F - 1, A): quicker
         weight = error.min(axis=0) / error
         for _ in range(_SHARPNESS):
             weight *= weight
@@ -180,6 +149,8 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Intervals):
     def forget(self, slots: I64) -> None:
         """After a gap: drop the forecasts under way; levels start anew at the next value, what was learnt stays."""
         self.location[slots] = np.nan
+        self.is_shaken[slots] = False
+        self.n_in_row[slots] = 0
         self.forget_levels(slots)
         self.forget_season(slots)
         self.forget_values(slots)
@@ -200,7 +171,7 @@ def empty_league(capacity: int) -> League:
         >>> league, one = empty_league(1), np.ones(1)
         >>> for value in (1.0, 2.0, 4.0):
         ...     who, location, half = league.shown(slice(0, 1))
-        ...     league.learn(slice(0, 1), np.array([0]), value * one, one, np.ones(1, np.bool_))
+        ...     league.learn(slice(0, 1), np.array([0]), value * one, one)
         ...     _ = league.foretell(slice(0, 1), np.array([0]), value * one, *[np.nan * one] * 2)
         >>> Forecaster(who[0]).name, location.tolist()
         ('PERSISTENCE', [2.0])
@@ -214,5 +185,5 @@ def empty_league(capacity: int) -> League:
         forecasters=N_FORECASTERS,
         shares=N_SHARES,
         widths=N_FORECASTERS * N_LEVELS,
-        judges=_N_JUDGES,
+        moods=N_MOODS,
     )

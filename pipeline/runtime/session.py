@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.records import F64, I8, I64, U16, Batch, Bool, Detail, Health, Outcome, Readings, Steps
+from pipeline.core.records import F64, I64, U16, Batch, Bool, Detail, Health, Outcome, Readings, Steps
 from pipeline.core.settings import Settings
 from pipeline.flow.engine import update
 from pipeline.flow.learning import Taught, debts, due_groups, fine_tune_groups
@@ -37,7 +37,7 @@ class FleetView:
         level: Alert level in force.
         is_open: An episode is open.
         skill_ratio: Recent absolute error of each forecaster over that of persistence, NaN until known, shape (S, F).
-        shown: ``Forecaster`` whose forecast is shown.
+        shown: ``Forecaster`` whose forecast of the next reading is shown.
         forecasters: Their names, in that order.
         health: Bits of ``Health`` of the last reading, accepted or not.
     """
@@ -53,7 +53,7 @@ class FleetView:
     level: F64
     is_open: Bool
     skill_ratio: F64
-    shown: I8
+    shown: I64
     health: U16
     forecasters: tuple[str, ...] = tuple(forecaster.name.lower() for forecaster in Forecaster)
 
@@ -160,6 +160,6 @@ class Session:
             level=np.full(len(live), self.settings.detection.alert_level),
             is_open=self.state.episodes.is_open[live],
             skill_ratio=self.state.league.skill_ratios(live),
-            shown=self.state.league.who[live],
+            shown=self.state.league.chosen(live),
             health=ledger.health[live],
         )

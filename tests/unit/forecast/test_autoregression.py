@@ -16,7 +16,7 @@ def regressed(values: F64, autoregression: Autoregression | None = None) -> F64:
     autoregression = autoregression or Autoregression.empty(1, inputs=N_INPUTS, products=N_INPUTS**2)
     nothing, out = np.full(1, np.nan), []
     for value in values[:, None]:
-        autoregression.fit(ONE, value, np.ones(1), np.ones(1, np.bool_))
+        autoregression.fit(ONE, value, np.ones(1))
         out.append(autoregression.regress(ONE, value, nothing, nothing)[0])
     return np.array(out)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.core.records import F64, I8, Bool
+from pipeline.core.records import F64, I8
 from pipeline.forecast.baselines import Forecaster
 from pipeline.forecast.league import League, empty_league
 
@@ -32,7 +32,6 @@ def run(
     values: F64,
     lstm: F64 | None = None,
     period: int | None = None,
-    may_learn: Bool | None = None,
     spread: float | None = None,
 ) -> Run:
     """Pass (T, S) readings through; ``lstm`` has the LSTM's forecasts of them, shape (T + 1, S)."""
@@ -42,13 +41,13 @@ def run(
     shown = []
     for t in range(n):
         shown.append(league.shown(ix))
-        taught = np.ones(width, np.bool_) if may_learn is None else np.full(width, may_learn[t])
-        league.learn(ix, slots, values[t], spreads, taught)
+        league.learn(ix, slots, values[t], spreads)
         foretold = nothing if lstm is None else lstm[t + 1]
         scale = nothing if lstm is None else spreads
         season_now = values[t - period] if period and t >= period else nothing
         season_next = values[t + 1 - period] if period and t + 1 >= period else nothing
-        league.foretell(ix, slots, values[t], foretold, scale, season_now, season_next)
+        league.foretell(ix, slots, values[t], season_now, season_next)
+        league.join(ix, values[t], foretold, scale)
     who, location, half = zip(*shown, strict=True)
     return Run(np.stack(who), np.stack(location), np.stack(half))
 
@@ -61,11 +60,11 @@ def mean_error(ran: Run, values: F64, after: int) -> float:
     return float(np.abs(ran.location - values)[after:].mean())
 
 
-def test_nothing_is_shown_before_the_first_reading_and_persistence_right_after_it() -> None:
+def test_nothing_is_shown_before_the_first_reading_and_the_reading_itself_right_after_it() -> None:
     ran = run(empty_league(2), noise(2, width=2))
     assert np.isnan(ran.location[0]).all()
     assert np.isnan(ran.half[0]).all()
-    assert (ran.who[1] == PERSISTENCE).all()
+    assert (ran.who[1] == BLEND).all()
     assert np.array_equal(ran.location[1], noise(2, width=2)[0])
 
 
@@ -104,14 +103,15 @@ def test_an_lstm_that_foresees_everything_is_shown_soon() -> None:
     assert mean_error(ran, values, 30) < 0.02
 
 
-def test_an_lstm_gone_bad_is_dropped_within_two_dozen_readings() -> None:
+def test_an_lstm_gone_bad_is_dropped_within_a_hundred_readings_and_does_little_harm_until_then() -> None:
     values = noise(1000)
     lstm = np.vstack((values, values[:1])) + 0.3
     lstm[600:] += 5
     ran = run(empty_league(4), values, lstm)
     assert (ran.who[560:600] == LSTM).all()
-    assert (ran.who[624:] != LSTM).all()
-    assert mean_error(ran, values, 624) < 0.85  # noise about its mean has 0.8
+    assert (ran.who[700:] != LSTM).all()
+    assert np.abs(values[605:700] - ran.location[605:700]).mean() < 1.6  # not the 5.3 it is off by: its way is tempered
+    assert mean_error(ran, values, 700) < 0.85  # noise about its mean has 0.8
 
 
 def test_equal_forecasters_are_not_shown_in_turns() -> None:
@@ -137,28 +137,6 @@ def test_a_glitch_does_not_leave_wide_intervals_behind() -> None:
     struck[500] += 1e6
     plain, ran = (run(empty_league(4), v, spread=1.0) for v in (values, struck))
     assert (ran.half[520:, :, 1] < 2 * plain.half[520:, :, 1]).all()
-
-
-def test_readings_in_quarantine_teach_nothing() -> None:
-    values = noise(400)
-    values[300:] = 40 + 9 * values[300:]
-    league = empty_league(4)
-    run(league, values[:300])
-    before = league.take(np.arange(4))
-    run(league, values[300:], may_learn=np.zeros(100, np.bool_))
-    after = league.take(np.arange(4))
-    lasting = (
-        "who",
-        "error",
-        "usual",
-        "heard",
-        "n_errors",
-        "widening",
-        "candidate_error",
-        "form_error",
-        "coefficients",
-    )
-    assert all(np.array_equal(before[name], after[name], equal_nan=True) for name in lasting)
 
 
 @pytest.mark.parametrize(
@@ -213,8 +191,9 @@ def test_a_slice_and_the_same_indices_give_the_same_numbers() -> None:
     by_slice, by_index, ones, nothing = empty_league(4), empty_league(4), np.ones(4), np.full(4, np.nan)
     run(by_slice, values, spread=1.0)
     for row in values:
-        by_index.learn(slots, slots, row, ones, np.ones(4, np.bool_))
-        by_index.foretell(slots, slots, row, nothing, nothing, nothing, nothing)
+        by_index.learn(slots, slots, row, ones)
+        by_index.foretell(slots, slots, row, nothing, nothing)
+        by_index.join(slots, row, nothing, nothing)
     assert all(
         np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
         for a, b in zip(by_slice.arrays().values(), by_index.arrays().values(), strict=True)

@@ -7,7 +7,6 @@ from pipeline.core.records import F64
 from pipeline.forecast.baselines import N_FORMS, N_SMOOTHINGS, Seasonal, Smoothing, faded
 
 ONE = slice(0, 1)
-TAUGHT = np.ones(1, np.bool_)
 MOST = np.full(1, np.inf)
 
 
@@ -16,7 +15,7 @@ def smoothed(values: F64, smoothing: Smoothing | None = None) -> F64:
     smoothing = smoothing or Smoothing.empty(1, smoothings=N_SMOOTHINGS)
     out = []
     for value in values:
-        smoothing.learn_smoothing(ONE, np.array([value]), MOST, TAUGHT)
+        smoothing.learn_smoothing(ONE, np.array([value]), MOST)
         out.append(smoothing.smooth(ONE, np.array([value]))[0])
     return np.array(out)
 
@@ -27,7 +26,7 @@ def seasons(values: F64, period: int) -> F64:
     out = []
     for t in range(len(values) - 1):
         now, following = (np.array([values[i] if i >= 0 else np.nan]) for i in (t - period, t + 1 - period))
-        seasonal.learn_seasonal(ONE, values[t : t + 1], MOST, TAUGHT)
+        seasonal.learn_seasonal(ONE, values[t : t + 1], MOST)
         out.append(seasonal.repeat_season(ONE, values[t : t + 1], now, following)[0])
     return np.array(out)
 
