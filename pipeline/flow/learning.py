@@ -19,7 +19,7 @@ from pipeline.forecast.network import network_for
 from pipeline.forecast.training import Weights, fine_tune
 
 _N_YOUNG = 500  # readings under which a network trains twice as long
-_CHUNK = 32  # networks trained at once: their activations stay in the cache
+_CHUNK = 32  # networks trained at once, times their streams in a minibatch: their activations stay in the cache
 _MAX_STREAMS = 64  # of one network in one lesson, drawn anew for each
 _STREAM_DRAWS = 1 << 60  # where the draws of streams begin
 
@@ -102,10 +102,14 @@ def chunks(model: Model, state: State, groups: I64) -> list[I64]:
     n_read = np.zeros(model.bank.capacity, np.int64)
     np.maximum.at(n_read, state.ledger.group[live], state.windows.n[live])
     ready = live[_is_ready(model, state, live)]
-    n_streams = np.bincount(state.ledger.group[ready], minlength=model.bank.capacity)
-    alike = 2 * np.minimum(n_streams[groups], MAX_STREAMS_PER_BATCH) + (n_read[groups] >= _N_YOUNG)
-    parts = [groups[alike == own] for own in np.unique(alike)]
-    return [part[i : i + _CHUNK] for part in parts for i in range(0, len(part), _CHUNK)]
+    n_streams = np.bincount(state.ledger.group[ready], minlength=model.bank.capacity)[groups]
+    n_rows = np.clip(n_streams, 1, MAX_STREAMS_PER_BATCH)  # what a minibatch grows with
+    is_old = n_read[groups] >= _N_YOUNG
+    parts = []
+    for n, old in sorted(set(zip(n_rows.tolist(), is_old.tolist(), strict=True))):
+        part, size = groups[(n_rows == n) & (is_old == old)], max(1, _CHUNK // n)
+        parts += [part[at : at + size] for at in range(0, len(part), size)]
+    return parts
 
 
 def prepare(model: Model, state: State, groups: I64) -> Lesson:

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.core.columns import AnyArray
 from pipeline.flow.learning import Taught
 from pipeline.flow.lessons import Lesson
-from pipeline.flow.snapshot import SnapshotError, _open, _seal
+from pipeline.flow.sealing import SnapshotError, seal, unseal
 from pipeline.forecast.gate import Outcome
 
 _LESSON_MAGIC = b"FTLESSN1"
@@ -23,7 +23,7 @@ _HEADER_BYTES = 16_384  # of an answer, beside its arrays: far more than it has
 
 def pack_lesson(lesson: Lesson) -> bytes:
     """Return a lesson as bytes; the same lesson gives the same bytes."""
-    return _seal(_LESSON_MAGIC, {field.name: getattr(lesson, field.name) for field in fields(lesson)}, {})
+    return seal(_LESSON_MAGIC, {field.name: getattr(lesson, field.name) for field in fields(lesson)}, {})
 
 
 def unpack_lesson(data: bytes) -> Lesson:
@@ -32,7 +32,7 @@ def unpack_lesson(data: bytes) -> Lesson:
     Raises:
         SnapshotError: Not a lesson of this version, or damaged.
     """
-    arrays, _ = _open(_LESSON_MAGIC, data)
+    arrays, _ = unseal(_LESSON_MAGIC, data)
     if arrays.keys() != {field.name for field in fields(Lesson)}:
         raise SnapshotError(f"not a lesson of this version: it holds {sorted(arrays)}")
     return Lesson(**{name: array.copy() for name, array in arrays.items()})  # decoded arrays are read-only
@@ -41,7 +41,7 @@ def unpack_lesson(data: bytes) -> Lesson:
 def pack_taught(taught: Taught, cpu_s: float) -> bytes:
     """Return what became of a lesson, and the processor time it took in seconds, as bytes."""
     arrays = {field.name: getattr(taught, field.name) for field in fields(taught)}
-    return _seal(_TAUGHT_MAGIC, arrays, {_CPU: repr(cpu_s)})
+    return seal(_TAUGHT_MAGIC, arrays, {_CPU: repr(cpu_s)})
 
 
 def unpack_taught(data: bytes, lesson: Lesson) -> tuple[Taught, float]:
@@ -54,7 +54,7 @@ def unpack_taught(data: bytes, lesson: Lesson) -> tuple[Taught, float]:
     Raises:
         SnapshotError: Not an answer of this version, damaged, of other networks, or not finite.
     """
-    arrays, metadata = _open(_TAUGHT_MAGIC, data)
+    arrays, metadata = unseal(_TAUGHT_MAGIC, data)
     if arrays.keys() != {field.name for field in fields(Taught)}:
         raise SnapshotError(f"not an answer of this version: it holds {sorted(arrays)}")
     for name, like in _likenesses(lesson).items():

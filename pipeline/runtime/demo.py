@@ -28,8 +28,7 @@ from pipeline.sources.simulator import DAY_STEPS, STEP_S, Plant, simulate
 
 #: Pace of the plant: some 1,200 readings/s, which two cores keep up with while they also train.
 STEPS_PER_S = 40.0
-#: Steps that the plant may be ahead of the daemon. Each is up to 8 messages, and the daemon stops
-#: fine-tuning when 500 wait; its view is up to half a second old, which is 20 steps.
+#: Steps that the plant may be ahead of the daemon; its view is up to half a second old, which is 20 steps.
 _LEAD_STEPS = 48
 _POLL_S = 0.1
 #: Longest run: planned durations, and seconds; then a machine that cannot keep up gets its summary so far.

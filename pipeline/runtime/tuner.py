@@ -12,10 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from pipeline.core.errors import printable
-from pipeline.core.records import I64
 from pipeline.core.settings import Settings
 from pipeline.flow.learning import apply, chunks, due_groups, prepare
 from pipeline.flow.lessons import Lesson
@@ -27,9 +24,6 @@ COMMAND = (sys.executable, "-P", "-m", "pipeline.runtime.tuner_process")
 #: Pause before another child is started after one failure; it doubles with each in a row, up to the longest.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 _MAX_DOUBLINGS = 16
-#: Networks in a lesson times streams of the largest: bounds the child's memory and time, and the swap of weights.
-_MAX_PUPILS = 32
-#: How much of a dead child's last words is logged.
 _MAX_WORDS = 600
 
 _log = logging.getLogger(__name__)
@@ -111,7 +105,7 @@ class Tuner:
             return
         # After failures another part gets its turn: one lesson that kills every child must not starve the others.
         part = parts[self._n_failures % len(parts)]
-        lesson = prepare(session.model, session.state, _bounded(session, part))
+        lesson = prepare(session.model, session.state, part)
         self._flight = _Flight(lesson, self._now_s())
         try:
             self._child = self._child or Child(self._command, self._settings)
@@ -155,11 +149,3 @@ class Tuner:
         said = printable(words[-_MAX_WORDS:], _MAX_WORDS)
         fields = {"outcome": failure.value, "n_networks": n_lost, "pause_s": pause_s, "stderr": said}
         _log.warning("fine-tune lost", extra={"fields": fields})
-
-
-def _bounded(session: Session, groups: I64) -> I64:
-    """Return as many of the first networks as one lesson may hold, at least one."""
-    state = session.state
-    n_streams = np.bincount(state.ledger.group[state.table.live], minlength=session.model.bank.capacity)[groups]
-    n_pupils = np.maximum.accumulate(n_streams) * np.arange(1, len(groups) + 1)
-    return groups[: max(1, int(np.searchsorted(n_pupils, _MAX_PUPILS, side="right")))]

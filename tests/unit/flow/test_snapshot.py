@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from pipeline.core.records import Batch
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.flow.engine import update
+from pipeline.flow.sealing import SnapshotError
 from pipeline.flow.sharing import admit, evict
-from pipeline.flow.snapshot import SnapshotError, pack, pack_model, unpack, unpack_model
+from pipeline.flow.snapshot import pack, pack_model, unpack, unpack_model
 from pipeline.flow.state import Model, State, new_model
 
 SMALL = """
