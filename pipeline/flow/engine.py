@@ -193,6 +193,8 @@ def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, fou
     """Learn from readings already judged; an open episode does not teach."""
     ix, slots = arrival.ix, arrival.slots
     spread = state.scaling.spread(ix)
+    away = np.abs(arrival.value - state.scaling.mean[ix])
+    spread = np.where(arrival.n == 1, np.maximum(spread, away), spread)  # of one reading the floor is no measure
     is_taught = ~state.episodes.is_open[ix]
     state.surprise.learn(ix, slots, found, is_taught)
     state.scaling.learn(ix, arrival.value, arrival.n, is_taught.astype(np.float64))
