@@ -175,7 +175,8 @@ def fleet(n: int) -> FleetView:
         score=score,
         level=np.full(n, 4.5),
         is_open=is_open,
-        skill_ratio=np.full(n, np.nan),
+        skill_ratio=np.full((n, 1), np.nan),
+        shown=np.zeros(n, np.int8),
         health=np.zeros(n, np.uint16),
     )
 

@@ -31,7 +31,7 @@ def counter_at(last: float) -> Counters:
 
 
 def window_of(values: F64, width: int) -> Windows:
-    windows = Windows.empty(1, window=width)
+    windows = Windows.empty(1, window=width, outlook=1, context=0)
     for time, value in enumerate(values):
         windows.push(ALL, ONE, np.array([float(time)]), np.array([value]))
     return windows
@@ -112,7 +112,7 @@ def test_windows_become_increments_and_are_given_back_exactly(rises: list[int], 
 
 
 def test_only_the_named_windows_change() -> None:
-    windows = Windows.empty(2, window=4)
+    windows = Windows.empty(2, window=4, outlook=1, context=0)
     for i in range(5):
         windows.push(slice(0, 2), np.array([0, 1]), np.full(2, float(i)), np.array([i * 10.0, i * 7.0]))
     to_increments(windows, ONE)
