@@ -50,8 +50,9 @@ _HEALTH_OF_OUTCOME = np.array(
 )
 #: Refusals that say something of the sensor; duplicates and retained messages are the network's doing.
 _TELLING_OUTCOMES = (Outcome.LATE, Outcome.FUTURE, Outcome.NOT_FINITE, Outcome.OUT_OF_RANGE)
+_GLITCH = 4.0  # times that a spread shrinks by when a glitch was in it
 _N_DISCOUNT = (32, 64)  # readings after which glitches among the first ones can be told
-_N_SEASON_SEARCH = 128  # readings at which a season is first looked for; then at each doubling, ...
+_N_SEASON_SEARCH = 64  # readings at which a season is first looked for; then at each doubling, ...
 _N_SEASON_STRETCH = 512  # newest readings it is looked for in
 _SEASON_SEARCH_EVERY = 1024  # ... and every so many
 _N_FIRST_SCALE = 8  # readings after which a stream first gets a scale, and with it forecasts
@@ -217,15 +218,23 @@ def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, fou
     is_searched = (n >= _N_SEASON_SEARCH) & ((n & (n - 1) == 0) | (n % _SEASON_SEARCH_EVERY == 0))
     if is_searched.any():
         stretch = state.windows.last(slots[is_searched], min(_N_SEASON_STRETCH, state.windows.value.shape[1]))
-        state.season.search(slots[is_searched], stretch.time, stretch.value, stretch.is_valid)
+        at = slots[is_searched]  # bounded: a glitch among a season's first readings would leave an echo
+        state.season.search(at, stretch.time, state.scaling.bounded(at, stretch.value.T).T, stretch.is_valid)
     is_young = (n >= _N_FIRST_SCALE) & (n & (n - 1) == 0)  # powers of two: the scale of a young stream moves
     if is_young.any():
         for n_read in _N_DISCOUNT:
             at = slots[n == n_read]
             if len(at):
-                state.scaling.discount_glitches(at, state.windows.last(at, n_read).value)
+                _discount_glitches(state, at, n_read)
         set_scale(state, slots[is_young])
         rebuild(model, state, slots[is_young], n_newest=1)
+
+
+def _discount_glitches(state: State, slots: I64, n: int) -> None:
+    """Estimate young streams anew without their glitches, which baselines would follow for long."""
+    before = state.scaling.spread(slots)
+    state.scaling.discount_glitches(slots, state.windows.last(slots, n).value)
+    state.league.reset(slots[before > _GLITCH * state.scaling.spread(slots)])
 
 
 def _report(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, steps: Steps) -> None:

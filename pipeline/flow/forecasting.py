@@ -182,6 +182,7 @@ def accept_change(model: Model, state: State, slots: I64) -> None:
     state.scaling.rebase(slots, state.windows.last(slots, length).value)
     state.windows.is_taught[slots] = True
     state.surprise.reset(slots)
+    state.league.reset(slots)  # by its errors before the change one forecaster would be as good as another for long
     state.drift.forget(slots)
     state.pending.location[slots] = np.nan  # foretold in the old normal, absurd by the new one's spread
     set_scale(state, slots)

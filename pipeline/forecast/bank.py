@@ -46,7 +46,7 @@ class Bank(SlotArrays):
         self.reset(groups)
         self.key[groups] = keys
         for member in range(self.weights.shape[1]):
-            own = keys + np.uint64(member) * _MEMBER_STRIDE
+            own = keys + np.array([member], np.uint64) * _MEMBER_STRIDE  # arrays wrap, scalars warn
             self.weights[groups, member] = network.initial(uniforms(own, network.stack.n_weights))
         self.previous[groups] = self.weights[groups]
 

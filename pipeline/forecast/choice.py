@@ -19,8 +19,9 @@ _GAINS = np.array([0.005, 0.01])  # memories of about 200 calm readings and 100 
 _LEAD = 0.97  # a challenger's error must be below this share of the error of who is shown
 _SHOCK = 6.0  # usual errors that a residual must exceed to be a shock, ...
 _SHOCK_SPREADS = 0.5  # ... and spreads of the stream
+_N_PROVEN = (32, 5)  # errors that a forecaster needs to be chosen in each mood, or as many as persistence has
 _N_SHOCKS = 5  # shocks seen before what follows them is judged apart
-_MOST_IN_ROW = 3  # shocks nearly in a row; more of them are no shock but a change, which the calm choice must follow
+_MOST_IN_ROW = 8  # shocks in a row; more of them are no shock but a change, which the calm choice must follow
 _N_SETTLED = 50  # readings before a shock can be told
 _USUAL_GAIN = 0.01
 _USUAL_CLIP = 10.0  # usual residuals that one counts for at most
@@ -36,7 +37,7 @@ class Choice(SlotArrays):
         mood_error: Recent mean absolute error, sensor's unit, shape (S, 2, F).
         n_mood_errors: Errors taken in, int32, shape (S, 2, F).
         is_shaken: The newest reading was a shock, shape (S,).
-        n_in_row: Shocks of late less ordinary readings, at least 0, int32, shape (S,).
+        n_in_row: Shocks in a row so far, int32, shape (S,).
         usual_miss: Recent mean absolute residual of the shown forecasts, bounded, sensor's unit, shape (S,).
         n_misses: Residuals taken in, int32, shape (S,).
     """
@@ -54,11 +55,12 @@ class Choice(SlotArrays):
         who = self.who[ix].astype(np.int64)
         return np.where(self._is_apart(ix), who[:, SHAKEN], who[:, CALM])
 
-    def standing(self, ix: Slots) -> tuple[F64, I32]:
-        """Return errors in the mood of the next reading, and of how many readings they tell, shape (A, F) each."""
+    def standing(self, ix: Slots) -> F64:
+        """Return errors in the mood of the next reading, inf where not proven, sensor's unit, shape (A, F)."""
         is_apart = self._is_apart(ix)[:, None]
         error, n = self.mood_error[ix], self.n_mood_errors[ix]
-        return np.where(is_apart, error[:, SHAKEN], error[:, CALM]), np.where(is_apart, n[:, SHAKEN], n[:, CALM])
+        calm, shaken = (_proven(error[:, mood], n[:, mood], _N_PROVEN[mood]) for mood in (CALM, SHAKEN))
+        return np.where(is_apart, shaken, calm)
 
     def _is_apart(self, ix: Slots) -> Bool:
         """Say where the next reading follows a shock, and enough shocks have been seen before."""
@@ -79,7 +81,7 @@ class Choice(SlotArrays):
         n = n + ~np.isnan(size)
         self.mood_error[slots, mood] = error
         self.n_mood_errors[slots, mood] = n
-        known = np.where(n > 0, error, np.inf)
+        known = _proven(error, n, np.array(_N_PROVEN)[mood])
         best, rows = known.argmin(axis=1), np.arange(len(slots))
         leads = known[rows, best] < _LEAD * known[rows, self.who[slots, mood]]
         self.who[slots[leads], mood[leads]] = best[leads]
@@ -94,9 +96,14 @@ class Choice(SlotArrays):
         """
         usual, n = self.usual_miss[ix], self.n_misses[ix]
         is_shock = (size > np.maximum(_SHOCK * usual, _SHOCK_SPREADS * spread)) & (n >= _N_SETTLED)
-        n_in_row = self.n_in_row[ix]
-        self.n_in_row[ix] = np.maximum(0, n_in_row + np.where(is_shock, 1, -1))
+        self.n_in_row[ix] = np.where(is_shock, self.n_in_row[ix] + 1, 0)
         self.is_shaken[ix] = is_shock & (self.n_in_row[ix] <= _MOST_IN_ROW)
         bounded = np.minimum(size, np.where(n < _N_FREE, np.inf, _USUAL_CLIP * usual))
         self.usual_miss[ix] = faded(usual[:, None], bounded[:, None], n, _USUAL_GAIN)[:, 0]
         self.n_misses[ix] += ~np.isnan(size)
+
+
+def _proven(error: F64, n: I32, n_proven: int | I64) -> F64:
+    """Return errors, inf for who has foretold too little beside the others: a few lucky hits prove nothing."""
+    enough = np.minimum(n[:, Forecaster.PERSISTENCE], n_proven)
+    return np.where(n >= np.maximum(enough, 1)[:, None], error, np.inf)

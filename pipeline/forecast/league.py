@@ -135,10 +135,11 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Choice, Intervals):
 
     def _blend(self, ix: Slots, value: F64, location: F64) -> F64:
         """Return the mean of the forecasts, weighted by how good they were of late, shape (A,)."""
-        standing, n = self.standing(ix)
-        is_out = np.isnan(location) | (n[:, : Forecaster.BLEND] == 0)
-        is_out[:, Forecaster.PERSISTENCE] = False
-        error = np.where(is_out, np.inf, standing[:, : Forecaster.BLEND] + _TINY).T.copy()  # (F - 1, A): quicker
+        standing = self.standing(ix)[:, : Forecaster.BLEND]
+        is_out = np.isnan(location) | np.isinf(standing)
+        error = np.where(is_out, np.inf, standing + _TINY)
+        error[:, Forecaster.PERSISTENCE] = np.where(is_out.all(axis=1), 1.0, error[:, Forecaster.PERSISTENCE])
+        error = error.T.copy()  # (F - 1, A): quicker
         weight = error.min(axis=0) / error
         for _ in range(_SHARPNESS):
             weight *= weight

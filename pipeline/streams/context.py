@@ -47,12 +47,14 @@ class Context(SlotArrays):
         mean, var = self.mean[ix], self.var[ix]
         deviation = np.where(is_known, value - mean, 0.0)
         spread = np.sqrt(var)
-        z = np.divide(deviation, spread, out=np.sign(deviation), where=(spread > 0) & is_known)
+        moved = np.sign(deviation) * (self.n[ix] > 0)  # what has rested so far tells no scale, but that it moved
+        z = np.divide(deviation, spread, out=moved, where=(spread > 0) & is_known)
         self.n[ix] += is_known
         gain = is_known / np.clip(self.n[ix], 1, _MEMORY)
         self.var[ix] = (1 - gain) * (var + gain * deviation * deviation)
         self.mean[ix] = mean + gain * deviation
-        return np.clip(z, -_BOUND, _BOUND).astype(np.float32)
+        bounded: F32 = np.clip(z, -_BOUND, _BOUND).astype(np.float32)
+        return bounded
 
 
 def newest_values(at: F64, time: F64, value: F64) -> F64:

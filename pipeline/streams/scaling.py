@@ -71,6 +71,13 @@ class Scaling(SlotArrays):
         bounded = np.clip(values, low - width, high + width)[is_wide]
         self.rebase(slots[is_wide], bounded)
 
+    def bounded(self, slots: Slots, value: F64) -> F64:
+        """Return readings moved to within ten spreads of the location, ``value`` of shape (..., A)."""
+        reach = _CLIP * self.spread(slots)
+        mean = self.mean[slots]
+        found: F64 = np.clip(value, mean - reach, mean + reach)
+        return found
+
     def spread(self, slots: Slots) -> F64:
         """Return the spread, floored at a millionth of the level, never 0, shape (A,)."""
         floor = _FLOOR * (np.abs(self.mean[slots]) + _FLOOR)

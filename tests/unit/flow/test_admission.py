@@ -123,7 +123,6 @@ def test_readings_of_refused_streams_leave_the_others_steps_as_they_are() -> Non
     assert np.isnan(mixed.forecast.reshape(-1, 4)[:, 1:]).all()
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="streams.max_streams still tells the sizes of before the outlook")
 def test_a_stream_keeps_to_the_memory_that_the_configuration_tells_its_reader() -> None:
     told = str(StreamSettings.model_fields["max_streams"].description)
     own_kb, fleet_kb = (float(number) for number in re.findall(r"(\d+) KB", told))

@@ -180,7 +180,6 @@ def test_a_challenger_is_taught_from_what_was_taken_back_and_not_from_the_bad(
     assert network_of(session, 0)["weights"].tobytes() == good.tobytes()
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="lessons.unseen leaves out the readings of the episode that they open")
 def test_weights_so_bad_that_they_open_an_episode_are_taken_back_too(
     teach_instead: Callable[[Change], None],
 ) -> None:

@@ -161,7 +161,6 @@ def test_initial_weights_depend_on_the_key_alone() -> None:
     assert not np.array_equal(together.weights[0], together.weights[1])
 
 
-@pytest.mark.xfail(raises=RuntimeWarning, reason="bank.initialise: member 2 times the stride overflows as a scalar")
 def test_members_start_unlike_each_other_and_the_first_as_a_network_alone() -> None:
     keys = np.array([11, 22], np.uint64)
     three, one = empty_bank(2, NETWORK, 3), empty_bank(2, NETWORK, 1)
