@@ -22,6 +22,7 @@ _MOST_WORSE = 0.5  # nats per target that a challenger may be worse on hold-out 
 _REGRESSION = 1.0  # nats per target by which weights in force are worse than those before, to be taken back
 _FAULT = 4.0  # size of a seeded fault, spreads of the stream
 _FOUND = 4.0  # residual, in foretold scales, at which a seeded fault counts as found
+_WORST = 1e6  # nats, for a forecast that is no number
 _FAR = 20.0  # squashed units; the hyperbolic sine of more overflows
 _MOST_LOST = 0.25  # share of the seeded faults that a challenger may lose
 
@@ -70,12 +71,16 @@ def compare(network: Network, champion: F32, challenger: F32, windows: Windows) 
 
 
 def _examine(network: Network, weights: Tensor, windows: Windows, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the loss of each target, and 1 where a fault seeded into it would be seen, (G, E, T, B, C) each."""
+    """Return the loss of each target, and 1 where a fault seeded into it, and nothing without it, would be seen.
+
+    Shape (G, E, T, B, C) each.
+    """
     location, log_spread = forward(network, weights, windows)
     scale = log_spread.clamp(MIN_LOG_SPREAD, MAX_LOG_SPREAD).exp()
     faulty = torch.asinh(torch.sinh(y.clamp(-_FAR, _FAR)) + _FAULT)
-    is_found = (faulty - location).abs() > _FOUND * scale
-    return student_t_nll(location, log_spread, y), is_found.to(torch.float32)
+    is_found = ((faulty - location).abs() > _FOUND * scale) & ((y - location).abs() <= _FOUND * scale)
+    loss = student_t_nll(location, log_spread, y)
+    return torch.nan_to_num(loss, nan=_WORST, posinf=_WORST, neginf=_WORST), is_found.to(torch.float32)
 
 
 def is_finite(*arrays: F32) -> Bool:

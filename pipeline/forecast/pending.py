@@ -68,7 +68,7 @@ class Pending(SlotArrays):
             horizons: Lengths.
 
         Returns:
-            Shape (A,) each; NaN where the stream has no scale yet.
+            Shape (A,) each; location NaN, and scale 0, where the stream has no scale yet.
         """
         middle, spread = self.location_of_scale[slots], self.spread_of_scale[slots]
         middle = np.where(spread > 0, middle, np.nan)  # no scale yet, no forecast

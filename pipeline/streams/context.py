@@ -13,6 +13,7 @@ from pipeline.core.records import F32, F64, I32, I64, Slots
 
 _MEMORY = 3000
 _BOUND = 3.0
+_CLIP = 10.0  # spreads that one value counts for at most: a glitch must not flatten what follows
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Context(SlotArrays):
         z = np.divide(deviation, spread, out=moved, where=(spread > 0) & is_known)
         self.n[ix] += is_known
         gain = is_known / np.clip(self.n[ix], 1, _MEMORY)
+        deviation = np.where(spread > 0, np.clip(deviation, -_CLIP * spread, _CLIP * spread), deviation)
         self.var[ix] = (1 - gain) * (var + gain * deviation * deviation)
         self.mean[ix] = mean + gain * deviation
         bounded: F32 = np.clip(z, -_BOUND, _BOUND).astype(np.float32)

@@ -57,7 +57,7 @@ class ScriptedSession(Session):
     def view(self) -> FleetView:
         one = np.ones(1)
         numbers = (one, one * 5, one * 3, one, one, one, one)
-        flags = (np.array([True]), np.ones((1, N_FORECASTERS)), np.zeros(1, np.int8), np.array([16 + 1], np.uint16))
+        flags = (np.array([True]), np.ones((1, N_FORECASTERS)), np.zeros(1, np.int64), np.array([16 + 1], np.uint16))
         return FleetView(("pump",), np.ones(1, np.int64), *numbers, *flags)
 
     def training_lag(self) -> float:
