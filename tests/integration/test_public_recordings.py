@@ -8,6 +8,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 N_FILES, N_ROWS = 7, 69_561
@@ -63,3 +64,18 @@ def test_an_episode_overlaps_a_labelled_window_in_most_recordings(
         if any(start <= time <= end for time in inside for start, end in windows):
             met.append(stream)
     assert len(met) >= N_MET, met
+
+
+def test_the_shown_forecast_beats_persistence_and_its_interval_holds(scores: dict[str, list[dict[str, str]]]) -> None:
+    ratios, covered = [], []
+    for rows in scores.values():
+        told = [row for row in rows if row["forecast"] and row["lower"]]
+        value, forecast, lower, upper = (
+            np.array([float(row[name]) for row in told]) for name in ("value", "forecast", "lower", "upper")
+        )
+        ratios.append(np.abs(value - forecast)[1:].mean() / np.abs(np.diff(value)).mean())
+        covered.append(((lower <= value) & (value <= upper)).mean())
+    assert sum(ratio < 1 for ratio in ratios) >= N_FILES - 1, ratios
+    assert max(ratios) < 1.03, ratios
+    assert min(covered) > 0.97, covered
+    assert np.median(ratios) < 0.9
