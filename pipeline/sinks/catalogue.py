@@ -52,7 +52,10 @@ CATALOGUE = (
     MetricSpec("episodes_total", "counter", (), "Episodes opened."),
     MetricSpec("alerts_dropped_total", "counter", (), "Alerts not published because too many were waiting."),
     MetricSpec(
-        "finetune_runs_total", "counter", ("outcome",), "Fine-tunes of one network: accepted, refused, or lost."
+        "finetune_runs_total",
+        "counter",
+        ("outcome",),
+        "Fine-tunes of one network: accepted, refused, lost; and rolled back.",
     ),
     MetricSpec("finetune_lag_rounds", "gauge", (), "Fine-tunes that the network furthest behind is behind."),
     MetricSpec("networks", "gauge", (), "Networks in use; fewer than streams where streams share them."),
