@@ -1,6 +1,5 @@
 """Recurrent cells, batched over networks: tensors in, tensors out; knows no stream, no training, no clock."""
 
-from pipeline.forecast.cells.lstm import lstm_sequence, lstm_step
 from pipeline.forecast.cells.stack import CELLS, Stack
 
-__all__ = ["CELLS", "Stack", "lstm_sequence", "lstm_step"]
+__all__ = ["CELLS", "Stack"]

@@ -173,17 +173,3 @@ def _through_gates(gates: Tensor, old_c: Tensor, squashed: Tensor, dh: Tensor, d
     dc *= f
     part = dc * old_c
     torch.addcmul(part, part, f, value=-1, out=d_f)
-
-
-def lstm_step(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """Apply the gates: pre-activations i, f, o, g, shape (..., 4H), overwritten, and c to new h and c."""
-    i, f, o, g = _squash(gates)
-    new_c = torch.addcmul(f * c, i, g)
-    return o * _tanh(new_c), new_c
-
-
-def lstm_sequence(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """Run the cell over T steps from a zero state: x (T, N, B, I) to h of every step (T, N, B, H)."""
-    layer = Layer(kernel, bias.view(len(bias), 4, -1))
-    hs, _ = Lstm().sequence(layer, x, x.new_zeros(*x.shape[1:3], 2 * layer.n_hidden), None, None)
-    return hs
