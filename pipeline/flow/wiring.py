@@ -55,9 +55,11 @@ def context_values(state: State, batch: Batch, rows: I64) -> F64:
     """
     n_context = state.context.source.shape[1]
     values = np.full((len(batch), n_context), np.nan)
-    if not n_context:
+    if not n_context or not len(rows):
         return values
-    by_slot = {int(slot): rows[batch.slot[rows] == slot] for slot in np.unique(batch.slot[rows])}
+    order = rows[np.argsort(batch.slot[rows], kind="stable")]
+    slots, starts = np.unique(batch.slot[order], return_index=True)
+    by_slot = dict(zip(slots.tolist(), np.split(order, starts[1:]), strict=True))
     for slot, own in by_slot.items():
         for k, source in enumerate(state.context.source[slot].tolist()):
             if source >= 0:
