@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 DATA, DEFAULT_DATA, NAB = "FORETELL_DATA", Path("../shared/data"), Path("nab/data")
 SUFFIXES = frozenset({".csv", ".jsonl", ".ndjson", ".parquet"})
 
+Files = Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings; default: all of NAB.")]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="ROWS", help="Only the first readings of each stream.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Configuration file (YAML); default: all defaults.")
+]
+JsonOut = Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write all figures: .json.")]
+
 evaluate = typer.Typer(help="Measure forecasts on recordings.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -31,18 +38,12 @@ def group() -> None:
 
 @evaluate.command()
 def forecast(
-    files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings; default: all of NAB.")
-    ] = None,
+    files: Files = None,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="All recordings under this folder.")] = None,
     seeds: Annotated[int, typer.Option(min=1, max=100, help="Run with so many seeds, and average.")] = 1,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="ROWS", help="Only the first readings of each stream.")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Configuration file (YAML); default: all defaults.")
-    ] = None,
-    json_out: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write all figures: .json.")] = None,
+    limit: Limit = None,
+    config: Config = None,
+    json_out: JsonOut = None,
     plot: Annotated[Path | None, typer.Option(metavar="OUT", help="Draw the errors of every stream: .png.")] = None,
     *,
     peers: Annotated[bool, typer.Option("--peers", help="Also run river's models, and deep-river's LSTM.")] = False,
@@ -82,19 +83,13 @@ def forecast(
 
 @evaluate.command()
 def sharing(
-    files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Recordings; default: all of NAB.")
-    ] = None,
+    files: Files = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Labelled windows as NAB writes them; default: NAB's own.")
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="ROWS", help="Only the first readings of each stream.")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Configuration file (YAML); default: all defaults.")
-    ] = None,
-    json_out: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write all figures: .json.")] = None,
+    limit: Limit = None,
+    config: Config = None,
+    json_out: JsonOut = None,
 ) -> None:
     """Compare a network per stream, per kind and for the whole fleet: forecasts, detection, cost.
 
