@@ -3,6 +3,7 @@
 import typer
 
 from pipeline.cli.evaluate_forecast import forecast
+from pipeline.cli.evaluate_nab import nab
 from pipeline.cli.evaluate_sharing import sharing
 
 evaluate = typer.Typer(
@@ -10,6 +11,7 @@ evaluate = typer.Typer(
 )
 evaluate.command()(forecast)
 evaluate.command()(sharing)
+evaluate.command()(nab)
 
 
 @evaluate.callback()

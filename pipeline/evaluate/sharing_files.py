@@ -17,20 +17,22 @@ _HEADINGS = ("networks", "LSTM", "league", "beats persistence", "windows met", "
 
 
 def read_windows(path: Path) -> Windows:
+    """Read labelled windows by stream: the file's name without folder and suffix; see ``read_labels``."""
+    return {Path(name).stem: windows for name, windows in read_labels(path).items()}
+
+
+def read_labels(path: Path) -> Windows:
     """Read labelled windows: JSON that maps file names to lists of first and last time, ISO 8601 in UTC.
 
     Returns:
-        Unix seconds, by stream: the file's name without folder and suffix.
+        Unix seconds, by name as written there.
 
     Raises:
         UsageError: Not there, not JSON, or not of that form.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            Path(name).stem: [(_seconds(start), _seconds(end)) for start, end in windows]
-            for name, windows in found.items()
-        }
+        return {name: [(_seconds(start), _seconds(end)) for start, end in windows] for name, windows in found.items()}
     except OSError as error:
         raise UsageError(str(path), f"cannot be read: {error.strerror}", "name a file of labels") from None
     except (ValueError, AttributeError, TypeError):
