@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.core.errors import UsageError
-from pipeline.core.records import F64
+from pipeline.core.records import F64, Health
 from pipeline.evaluate.battery_signals import Series
 
 #: Readings within which a fault should be found: one that is plain at once, and one that takes its time.
@@ -76,6 +76,15 @@ class Fault:
         """
         return self.unit.format(f"{size:g}")
 
+    def n_silent(self, size: float) -> int:
+        """Return how many readings of it never arrive: only those after them can tell."""
+        return round(size) if self.change is _dropout else 0
+
+    @property
+    def health(self) -> Health:
+        """Bits of the verdicts that name it."""
+        return Health(sum(bit for bit in Health if bit.text() in self.verdicts))
+
 
 def apply(fault: str, size: float, series: Series, at: int, seed: int = 0) -> Planted:
     """Plant a fault.
@@ -103,7 +112,7 @@ def apply(fault: str, size: float, series: Series, at: int, seed: int = 0) -> Pl
     if fault not in FAULTS:
         raise UsageError("--faults", f"there is no fault {fault}", f"faults are: {', '.join(FAULTS)}")
     changed = FAULTS[fault].change(series, at, size, np.random.default_rng([seed, at]))
-    n = round(size) if fault == "dropout" else FAULTS[fault].n_readings
+    n = FAULTS[fault].n_silent(size) or FAULTS[fault].n_readings
     last = min(at + n, len(series.time)) - 1 if n else -1
     return Planted(changed, float(series.time[at]), float(series.time[last]))
 
