@@ -2,6 +2,7 @@
 
 import typer
 
+from pipeline.cli.evaluate_battery import battery
 from pipeline.cli.evaluate_forecast import forecast
 from pipeline.cli.evaluate_nab import nab
 from pipeline.cli.evaluate_sharing import sharing
@@ -12,6 +13,7 @@ evaluate = typer.Typer(
 evaluate.command()(forecast)
 evaluate.command()(sharing)
 evaluate.command()(nab)
+evaluate.command()(battery)
 
 
 @evaluate.callback()

@@ -12,6 +12,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from pipeline.evaluate.battery_job import Job, Outcome, Plan, run_job
+from pipeline.evaluate.branching import check_apart
 
 _STREAMS_PER_JOB = 25  # enough for long vectors, few enough for a bar that moves
 
@@ -33,7 +34,11 @@ def run_battery(plan: Plan, n_workers: int, progress: Callable[[str, int], None]
 
     Returns:
         All streams, by kind and number; the same for any number of processes.
+
+    Raises:
+        UsageError: Settings under which streams touch each other.
     """
+    check_apart(plan.settings)
     todo = jobs(plan)
     done: dict[int, Outcome] = {}
     for i, outcome in _each(todo, n_workers):

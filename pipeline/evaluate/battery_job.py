@@ -82,6 +82,7 @@ class Planting:
         fault: Which fault.
         size: Its size.
         is_masked: An episode was open when it struck: whether it would have been found is not known.
+        n_before: False alarms of the stream before it struck.
         episode: Readings after the onset at which an episode opened, 1 for the first reading; NaN for never.
         verdict: Likewise for a health verdict that names the fault.
     """
@@ -91,6 +92,7 @@ class Planting:
     fault: str
     size: float
     is_masked: bool
+    n_before: int
     episode: float
     verdict: float
 
@@ -221,6 +223,7 @@ def _plant(session: Session, plan: Plan, runs: Sequence[_Run], onsets: Mapping[i
             fault=name,
             size=size,
             is_masked=bool(masked),
+            n_before=len(run.opened),
             episode=sighting.episode + 1 + FAULTS[name].n_silent(size),
             verdict=sighting.verdict + 1 + FAULTS[name].n_silent(size),
         )

@@ -9,29 +9,35 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.core.errors import UsageError
+from pipeline.core.settings import Settings
 from pipeline.flow.state import State
 from pipeline.forecast.bank import empty_bank
 from pipeline.runtime.session import Session
+
+
+def check_apart(settings: Settings) -> None:
+    """Refuse settings under which streams touch each other: such streams cannot be branched one by one.
+
+    Raises:
+        UsageError: Streams share networks or see each other.
+    """
+    if settings.forecast.sharing != "stream" or settings.forecast.context:
+        remedy = "set forecast.sharing to stream and leave forecast.context out"
+        raise UsageError("--config", "streams touch each other", remedy)
 
 
 def branched(session: Session, origins: Sequence[str], names: Sequence[str]) -> Session:
     """Copy streams of a session into another one.
 
     Args:
-        session: Every stream has a network of its own; it is not changed.
+        session: Its settings pass ``check_apart``; it is not changed.
         origins: Stream that each branch is a copy of; the same one may have many.
         names: Names of the branches, all different.
 
     Returns:
         A session that holds the branches and nothing else.
-
-    Raises:
-        UsageError: Streams of the session share networks or see each other.
     """
     settings = session.settings
-    if settings.forecast.sharing != "stream" or settings.forecast.context:
-        remedy = "set forecast.sharing to stream and leave forecast.context out"
-        raise UsageError("--config", "streams touch each other", remedy)
     many = settings.model_copy(
         update={"streams": settings.streams.model_copy(update={"max_streams": max(1, len(names))})}
     )
