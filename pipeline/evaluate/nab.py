@@ -15,7 +15,7 @@ from pipeline.evaluate.nab_alerts import Decide, Scored
 from pipeline.evaluate.nab_scorer import Corpus, Profile, Tally, standard_score
 
 #: Levels tried: so many, from above all scores down to the one that this share of the readings reaches.
-N_LEVELS, LOWEST_SHARE = 200, 0.05
+N_LEVELS, LOWEST_SHARE = 400, 0.1
 #: Random halves of the files: on one the level is chosen, on the other it is scored.
 N_SPLITS, SPLIT_SEED = 100, 0
 

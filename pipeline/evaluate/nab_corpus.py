@@ -5,9 +5,10 @@ Comes in: the folder that holds ``data/``, ``labels/combined_windows.json``, ``p
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from math import inf
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -53,12 +54,23 @@ def read_nab(folder: Path, patterns: Sequence[str], say: Callable[[str], None]) 
         UsageError: A part of the folder is missing or malformed, or a pattern fits no file.
     """
     labels, profiles = read_labels(folder / LABELS), read_profiles(folder / PROFILES)
+    _check_names(labels, str(folder / LABELS))
     names = _chosen(sorted(labels), patterns)
     recordings = read_recordings([folder / DATA / name for name in names], say)
     if len(recordings) < len(names):
         raise UsageError(str(folder / DATA), "not all labelled files can be read", f"get them whole, or mend {LABELS}")
     rows = [_judged(recording, labels[name]) for name, recording in zip(names, recordings, strict=True)]
     return NabFiles(names, recordings, Corpus(rows), profiles)
+
+
+def _check_names(names: Collection[str], where: str) -> None:
+    """Refuse labels of nothing, and names that lead out of the folder of recordings: results are named after them."""
+    remedy = "name files as folder/name.csv"
+    if not names:
+        raise UsageError(where, "labels no file", remedy)
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UsageError(where, f"{name} names no file below {DATA}", remedy)
 
 
 def _chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
@@ -102,7 +114,7 @@ def read_profiles(path: Path) -> list[Profile]:
         raise UsageError(str(path), f"cannot be read: {error.strerror}", "NAB's repository has it") from None
     except (ValueError, KeyError, AttributeError, TypeError):
         profiles = []
-    if not profiles or any(min(profile.tp, profile.fp, profile.fn) <= 0 for profile in profiles):
+    if not profiles or not all(0 < weight < inf for p in profiles for weight in (p.tp, p.fp, p.fn)):
         form = '{"standard": {"CostMatrix": {"tpWeight": 1.0, "fpWeight": 0.11, "fnWeight": 1.0}}}'
         raise UsageError(str(path), "holds no profiles", f"write them as {form}")
     return profiles
@@ -119,8 +131,8 @@ def read_published(folder: Path, files: NabFiles) -> list[Published]:
 
 def _published(path: Path, files: NabFiles) -> Published:
     try:
-        with np.load(path) as archive:
+        with path.open("rb") as file, np.load(file) as archive:
             scores: list[F64] = [np.asarray(archive[name], np.float64) for name in files.names]
         return published_standing(path.stem, files.corpus, scores, files.profiles)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise UsageError(str(path), f"does not fit the recordings: {error}", "remove it, or get it anew") from None

@@ -1,0 +1,121 @@
+"""The command ``foretell evaluate nab``, as a user runs it, on a corpus of two made-up files."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.core.settings import Settings
+from pipeline.evaluate.nab_corpus import read_nab
+from pipeline.evaluate.nab_run import run_seed, run_seeds
+
+N, START_S, STEP_S = 900, 1_400_030_400, 300
+FAULT = range(700, 760)
+PROFILES = {
+    name: {"CostMatrix": {"tpWeight": 1.0, "fpWeight": fp, "fnWeight": fn, "tnWeight": 1.0}}
+    for name, fp, fn in (("standard", 0.11, 1.0), ("reward_low_FP_rate", 0.22, 1.0), ("reward_low_FN_rate", 0.11, 2.0))
+}
+
+
+def foretell(*arguments: str | Path, cwd: Path, data: Path) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-W", "error", "-c", "from pipeline.cli.main import main; main()", "evaluate", "nab"]
+    environment = os.environ | {"FORETELL_DATA": str(data)}
+    return subprocess.run(
+        [*program, *map(str, arguments)], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def utc(row: int) -> str:
+    return datetime.fromtimestamp(START_S + STEP_S * row, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wave that stands still at another level for a while, which is labelled, and noise without a fault."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(1)
+    wave = 50 + 5 * np.sin(np.arange(N) / 8) + 0.3 * rng.standard_normal(N)
+    wave[FAULT.start : FAULT.stop] = 90
+    nab = folder / "data" / "nab"
+    for name, values in (("made/wave", wave), ("made/noise", rng.standard_normal(N))):
+        path = nab / "data" / f"{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("timestamp,value\n" + "".join(f"{utc(i)},{v!r}\n" for i, v in enumerate(values.tolist())))
+    (nab / "labels").mkdir()
+    window = [utc(FAULT.start - 10), utc(FAULT.stop)]
+    (nab / "labels" / "combined_windows.json").write_text(json.dumps({"made/wave.csv": [window], "made/noise.csv": []}))
+    (nab / "profiles.json").write_text(json.dumps(PROFILES))
+    (nab / "published_scores").mkdir()
+    perfect = np.isin(np.arange(N), [FAULT.start - 10]).astype(float)
+    scores: dict[str, Any] = {"made/wave.csv": perfect, "made/noise.csv": np.zeros(N)}
+    np.savez(nab / "published_scores" / "oracle.npz", **scores)
+    (folder / "quick.yaml").write_text("training: {steps: 1, every: 96}\n")
+    return folder
+
+
+def test_a_run_gives_tables_figures_a_picture_and_results_for_nabs_own_scorer(folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    options = ("--seeds", "2", "-c", "quick.yaml", "--json", "out.json", "--plot", "out.png", "--results", "results")
+    done = foretell(*options, cwd=folder, data=folder / "data")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for text in ("made/wave.csv", "reward_low_FP_rate", "oracle", "2 seeds", "on the other half"):
+        assert text in done.stdout
+    found = json.loads((folder / "out.json").read_text())
+    standard = found["profiles"]["standard"]
+    assert [run["n_met"] for run in standard["best"]["by_seed"]] == [1, 1]
+    assert standard["best"]["worst"] > 80
+    assert found["published"]["oracle"]["standard"]["score"] == pytest.approx(100)
+    assert (folder / "out.png").read_bytes().startswith(b"\x89PNG")
+
+    written = folder / "results" / "foretellStandard" / "made" / "foretellStandard_wave.csv"
+    with written.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == N
+    alerts = [i for i, row in enumerate(rows) if row["anomaly_score"] == "1.0"]
+    assert any(FAULT.start <= i < FAULT.stop for i in alerts)
+
+
+def test_published_detectors_are_scored_without_a_run(folder: Path) -> None:
+    done = foretell("--published", "--json", "published.json", cwd=folder, data=folder / "data")
+    assert done.returncode == 0, done.stderr
+    assert "oracle" in done.stdout
+    assert "by seed" not in done.stdout
+    assert json.loads((folder / "published.json").read_text())["published"]["oracle"]["standard"]["n_met"] == 1
+
+
+def test_wrong_usage_is_told_in_one_line_before_the_long_work(folder: Path, tmp_path: Path) -> None:
+    for arguments, message in (
+        (("--files", "nothing"), "--files nothing: fits no labelled file"),
+        (("--json", "out.txt"), "--json out.txt: the suffix names no known format"),
+    ):
+        done = foretell(*arguments, cwd=folder, data=folder / "data")
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"foretell: {message}")
+        assert done.stderr.count("\n") == 1
+    done = foretell(cwd=folder, data=tmp_path)
+    assert done.returncode == 2
+    assert "set FORETELL_DATA" in done.stderr
+
+
+def test_processes_give_the_scores_that_one_run_gives_and_tell_how_far_they_are(folder: Path) -> None:
+    files = read_nab(folder / "data" / "nab", ["wave"], pytest.fail)
+    settings = Settings.model_validate({"forecast": {"sharing": "stream"}, "training": {"steps": 1, "every": 96}})
+    told: dict[int, int] = {}
+
+    def count(seed: int, n: int) -> None:
+        told[seed] = told.get(seed, 0) + n
+
+    runs = run_seeds(files.recordings, settings, [1, 2], count)
+    assert told == {1: N, 2: N}
+    (alone,) = run_seed(files.recordings, settings, 2, lambda _: None)
+    np.testing.assert_array_equal(runs[2][0].score, alone.score)
+    assert not np.array_equal(runs[1][0].score, alone.score, equal_nan=True)
+    assert alone.is_accepted.all()
