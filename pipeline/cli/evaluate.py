@@ -5,6 +5,7 @@ import typer
 from pipeline.cli.evaluate_battery import battery
 from pipeline.cli.evaluate_forecast import forecast
 from pipeline.cli.evaluate_nab import nab
+from pipeline.cli.evaluate_power import power
 from pipeline.cli.evaluate_sharing import sharing
 
 evaluate = typer.Typer(
@@ -14,6 +15,7 @@ evaluate.command()(forecast)
 evaluate.command()(sharing)
 evaluate.command()(nab)
 evaluate.command()(battery)
+evaluate.command()(power)
 
 
 @evaluate.callback()

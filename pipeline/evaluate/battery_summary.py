@@ -160,7 +160,7 @@ def poisson_interval(n: int) -> tuple[float, float]:
 
     Example:
         >>> [round(bound, 2) for bound in poisson_interval(0)], [round(bound, 2) for bound in poisson_interval(10)]
-        ([0.0, 3.66], [4.79, 18.39])
+        ([0.0, 3.67], [4.79, 18.39])
     """
     low = n * (1 - 1 / (9 * n) - _Z / (3 * sqrt(n))) ** 3 if n else 0.0
     high = (n + 1) * (1 - 1 / (9 * (n + 1)) + _Z / (3 * sqrt(n + 1))) ** 3
