@@ -38,7 +38,8 @@ def sharing(
         labels = nab_recordings().parent / "labels" / "combined_windows.json"
 
     from pipeline.evaluate.forecast_files import check_results
-    from pipeline.evaluate.sharing_files import read_windows, sharing_table, write_rows
+    from pipeline.evaluate.labels import read_windows
+    from pipeline.evaluate.sharing_files import sharing_table, write_rows
     from pipeline.runtime.configuration import load_settings
     from pipeline.runtime.replay_files import read_recordings
 

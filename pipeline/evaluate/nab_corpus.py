@@ -16,9 +16,9 @@ import numpy as np
 
 from pipeline.core.errors import UsageError
 from pipeline.core.records import F64
+from pipeline.evaluate.labels import read_labels
 from pipeline.evaluate.nab import Published, published_standing
 from pipeline.evaluate.nab_scorer import Corpus, Profile, Rows, judge_rows
-from pipeline.evaluate.sharing_files import read_labels
 from pipeline.runtime.replay_files import read_recordings
 from pipeline.sources.recording import Recording
 

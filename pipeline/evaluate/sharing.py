@@ -4,7 +4,7 @@ Comes in: recordings, settings, and labelled windows where there are any. Goes o
 per sharing. Refuses to know files and terminals.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -12,6 +12,7 @@ from pipeline.core.settings import Settings
 from pipeline.evaluate.forecast import EngineRun, run_engine
 from pipeline.evaluate.forecast_judge import LEAGUE, LSTM
 from pipeline.evaluate.forecast_summary import Share, below_1, median
+from pipeline.evaluate.labels import Windows
 from pipeline.sources.recording import Recording
 
 SHARINGS = ("stream", "group", "fleet")
@@ -30,8 +31,6 @@ NAB_KINDS = (
     "*temperature*",
     "art_*",
 )
-#: Labelled windows by stream: first and last event time, Unix seconds.
-Windows = Mapping[str, Sequence[tuple[float, float]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,47 +1,18 @@
-"""Labelled windows in, and the comparison of sharings out: as a table and as JSON."""
+"""The comparison of sharings, as a table and as JSON."""
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich import box
 from rich.table import Table
 
-from pipeline.core.errors import ForetellError, UsageError
+from pipeline.core.errors import ForetellError
 from pipeline.evaluate.forecast_report import figure
-from pipeline.evaluate.sharing import Row, Windows
+from pipeline.evaluate.sharing import Row
 from pipeline.sinks.outfile import replacing
 
 _HEADINGS = ("networks", "LSTM", "league", "beats persistence", "windows met", "outside", "KiB/stream", "us/reading")
-
-
-def read_windows(path: Path) -> Windows:
-    """Read labelled windows by stream: the file's name without folder and suffix; see ``read_labels``."""
-    return {Path(name).stem: windows for name, windows in read_labels(path).items()}
-
-
-def read_labels(path: Path) -> Windows:
-    """Read labelled windows: JSON that maps file names to lists of first and last time, ISO 8601 in UTC.
-
-    Returns:
-        Unix seconds, by name as written there.
-
-    Raises:
-        UsageError: Not there, not JSON, or not of that form.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {name: [(_seconds(start), _seconds(end)) for start, end in windows] for name, windows in found.items()}
-    except OSError as error:
-        raise UsageError(str(path), f"cannot be read: {error.strerror}", "name a file of labels") from None
-    except (ValueError, AttributeError, TypeError):
-        form = '{"folder/name.csv": [["2014-04-10 07:15:00", "2014-04-11 16:45:00"]]}'
-        raise UsageError(str(path), "holds no labelled windows", f"write them as {form}") from None
-
-
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
 def sharing_table(rows: Sequence[Row]) -> Table:
