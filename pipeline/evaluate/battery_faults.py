@@ -210,7 +210,9 @@ def _unit(series: Series, at: int, size: float, _rng: np.random.Generator) -> Se
     """The sensor sends another unit: ``size`` times the value, and for 1.8 degrees Fahrenheit, 32 more."""
     tail = size * series.truth[at:] + (32.0 if size == _FAHRENHEIT and np.isnan(series.register) else 0.0)
     if not np.isnan(series.register):
-        tail[0] += (size - 1) * (series.register + series.truth[:at].sum())  # the register itself is converted
+        tail[0] += (size - 1) * (
+            series.register + np.maximum(series.truth[:at], 0.0).sum()
+        )  # the register itself is converted
     return _from(series, at, tail)
 
 

@@ -181,7 +181,7 @@ def _duty_cycle(rng: np.random.Generator, time: F64) -> Series:
 def _counter(rng: np.random.Generator, time: F64) -> Series:
     """An energy meter: a register that rises by a noisy amount each reading, shown to a hundredth."""
     rate = rng.uniform(0.5, 2.0)
-    sd = rng.uniform(0.15, 0.3) * rate
+    sd = rng.uniform(0.1, 0.2) * rate  # never so far down that the register would have to fall
     series = _series("counter", time, rate + sd * rng.standard_normal(len(time)), sd, sd)
     return replace(series, register=float(rng.uniform(1e3, 1e5)), resolution=0.01)
 

@@ -51,8 +51,8 @@ class KindRow:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the promise is kept; silence is, where nothing ever happens."""
-        return KEPT[0] <= self.ratio <= KEPT[1] or (self.kind == "constant" and self.n_alarms == 0)
+        """Whether the promise is kept; of a stream in which nothing ever happens, silence is."""
+        return self.n_alarms == 0 if self.kind == "constant" else KEPT[0] <= self.ratio <= KEPT[1]
 
 
 @dataclass(frozen=True, slots=True)

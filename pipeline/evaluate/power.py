@@ -163,12 +163,16 @@ def _cases(series: Series) -> list[_Case]:
 
 
 def _places(stream: str, n: int, first: int, n_places: int) -> list[int]:
-    """Return readings at which faults begin: evenly apart in the last half, each with 500 readings to go."""
+    """Return readings at which faults begin: evenly apart in the last half, each with 500 readings to go.
+
+    Where that leaves little room, they begin earlier, but not before ``first``.
+    """
     last = n - LATER
     if last < first:
         remedy = f"give a recording of {first + LATER:,} readings or more"
         raise UsageError(stream, f"{n:,} readings are too few", remedy)
-    return sorted(set(np.linspace(max(first, min(n // 2, last)), last, n_places).astype(int).tolist()))
+    start = max(first, min(n // 2, (first + last) // 2))
+    return sorted(set(np.linspace(start, last, n_places).astype(int).tolist()))
 
 
 def _advance(session: Session, stream: str, series: Series, start: int, end: int) -> F64:

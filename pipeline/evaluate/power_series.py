@@ -75,7 +75,7 @@ def _daily_cycle(time: F64, truth: F64) -> F64:
     A profile of every other day must explain the days between.
     """
     none = np.zeros(len(time))
-    if len(time) < _N_BINS or time[-1] - time[0] < _MIN_DAYS * _DAY_S:
+    if len(time) < _N_BINS or time[-1] - time[0] < _MIN_DAYS * _DAY_S or not np.ptp(truth):
         return none
     is_even = (time // _DAY_S).astype(np.int64) % 2 == 0
     profile, other = _profile(time[is_even], truth[is_even]), ~is_even
