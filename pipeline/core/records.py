@@ -61,6 +61,12 @@ class Health(IntFlag):
     OUT_OF_RANGE = 32
     RETAINED = 64
     DRIFT = 128
+    STUCK = 256
+    TOO_QUIET = 512
+    NOISY = 1024
+    RESOLUTION = 2048
+    COUNTER_RESET = 4096
+    CLOCK_SKEW = 8192
 
     def text(self) -> str:
         """Return the names joined by ``|``, lower case, lowest bit first.
@@ -173,6 +179,27 @@ class EpisodeEvent:
         return self.value - self.forecast
 
 
+@dataclass(frozen=True, slots=True)
+class HealthEvent:
+    """A verdict about a sensor or its clock that was raised or cleared.
+
+    Attributes:
+        stream: Stream name.
+        verdict: One bit of ``Health``.
+        raised: Raised, else cleared.
+        at_s: Event time of the reading that caused it, Unix seconds.
+        since_s: Event time at which what was found began, as far as it can be told, Unix seconds.
+        text: Why, in plain words, with numbers in the sensor's unit.
+    """
+
+    stream: str
+    verdict: Health
+    raised: bool
+    at_s: float
+    since_s: float
+    text: str
+
+
 @dataclass(slots=True)
 class Detail:
     """What every forecaster foretold, one row per reading: for evaluation, kept only when asked for.
@@ -208,6 +235,7 @@ class Steps:
         opened: Event time at which the stream's open episode began; NaN when none is open.
         health: Bits of ``Health``, uint16.
         events: The episodes that opened or closed, in order of time and stream.
+        health_events: The verdicts that were raised or cleared, in order of time and stream.
         detail: What every forecaster foretold; None unless the session was asked for it.
     """
 
@@ -221,6 +249,7 @@ class Steps:
     opened: F64
     health: U16
     events: list[EpisodeEvent] = field(default_factory=list)
+    health_events: list[HealthEvent] = field(default_factory=list)
     detail: Detail | None = None
 
     @classmethod

@@ -19,6 +19,7 @@ from pipeline.core.edge_settings import (
 )
 from pipeline.core.errors import UsageError, printable
 from pipeline.core.forecast_settings import ForecastSettings, TrainingSettings
+from pipeline.core.health_settings import HealthSettings
 from pipeline.core.yaml_lines import Path, read_yaml
 
 
@@ -126,6 +127,7 @@ class Settings(Section):
     forecast: ForecastSettings = ForecastSettings()
     training: TrainingSettings = TrainingSettings()
     detection: DetectionSettings = DetectionSettings()
+    health: HealthSettings = HealthSettings()
     mqtt: MqttSettings = MqttSettings()
     alerts: AlertSettings = AlertSettings()
     metrics: MetricsSettings = MetricsSettings()

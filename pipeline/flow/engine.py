@@ -36,6 +36,8 @@ from pipeline.detect.residuals import level_name, residuals, with_level
 from pipeline.detect.surprise import BLOCK
 from pipeline.flow.forecasting import accept_change, advance, follow_drift, rebuild, set_scale, start_anew
 from pipeline.flow.state import Model, State
+from pipeline.flow.timelines import follow
+from pipeline.flow.verdicts import Look, is_unfit, watch
 from pipeline.flow.wiring import context_values
 from pipeline.forecast.intervals import LEVELS
 from pipeline.forecast.pending import N_SETTLING
@@ -79,11 +81,29 @@ def update(model: Model, state: State, batch: Batch, now: float, detail: Detail 
     steps.outcome[:] = gated.outcome
     steps.health[:] = _HEALTH_OF_OUTCOME[gated.outcome]
     refused = np.isin(gated.outcome, _TELLING_OUTCOMES)
+    steps.health[refused] |= state.verdicts.bits[batch.slot[refused]]  # as before this batch
     state.ledger.health[batch.slot[refused]] = steps.health[refused]
     context = context_values(state, batch, gated.rows)
     for rows in gated.ticks():
         _tick(model, state, batch, rows, steps, context[rows])
+    followed = follow(model.settings.health, state, batch, gated.outcome, now)
+    steps.health_events.extend(followed.events)
+    if len(followed.rows):
+        _accept_after_all(model, state, batch, followed.rows, now, steps)
+    state.ledger.health[batch.slot[refused]] |= state.verdicts.bits[batch.slot[refused]]
     return state, steps
+
+
+def _accept_after_all(model: Model, state: State, batch: Batch, rows: I64, now: float, steps: Steps) -> None:
+    """Gate readings again whose streams are on another time line now, and run them."""
+    limits = model.settings.streams
+    again = Batch(batch.slot[rows], batch.seq[rows], batch.time[rows], batch.value[rows], batch.flags[rows])
+    gated = gate(again, state.windows.newest, state.windows.time, now + limits.future_s, limits.max_abs_value)
+    steps.outcome[rows] = gated.outcome
+    steps.health[rows] = _HEALTH_OF_OUTCOME[gated.outcome]
+    context = context_values(state, batch, rows[gated.rows])
+    for tick in gated.ticks():
+        _tick(model, state, batch, rows[tick], steps, context[rows[tick]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +141,9 @@ def _tick(model: Model, state: State, batch: Batch, rows: I64, steps: Steps, con
     arrival = _arrive(model, state, batch, rows)
     previous = recent_values(state.windows, arrival.slots, 1)[:, 0]
     found, verdict = _judge(model, state, arrival)
+    a = arrival
+    look = Look(a.ix, a.slots, a.time, a.reading, a.value, a.n, a.interval, a.is_gap)
+    steps.health_events.extend(watch(model.settings.health, state, look))
     _report(model, state, arrival, verdict, steps)
     _learn(model, state, arrival, verdict, found)
     seen = state.context.scaled(arrival.ix, context)
@@ -196,7 +219,7 @@ def _learn(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, fou
     spread = state.scaling.spread(ix)
     away = np.abs(arrival.value - state.scaling.mean[ix])
     spread = np.where(arrival.n == 1, np.maximum(spread, away), spread)  # of one reading the floor is no measure
-    is_taught = ~state.episodes.is_open[ix]
+    is_taught = ~(state.episodes.is_open[ix] | is_unfit(state, ix))
     state.surprise.learn(ix, slots, found, is_taught)
     state.scaling.learn(ix, arrival.value, arrival.n, is_taught.astype(np.float64))
     # Forecasts that are shown follow a change at once: kept from learning in episodes they lost to persistence.
@@ -254,8 +277,9 @@ def _report(model: Model, state: State, arrival: _Arrival, verdict: _Verdict, st
         steps.detail.shown[rows] = np.where(np.isnan(seen.forecast), -1, verdict.who)
         steps.detail.half_widths[rows] = verdict.half_widths
     ledger.value[ix] = seen.value
-    ledger.health[ix] = verdict.health
-    steps.health[rows] = verdict.health
+    health = verdict.health | state.verdicts.bits[ix]
+    ledger.health[ix] = health
+    steps.health[rows] = health
     steps.level[rows] = model.settings.detection.alert_level
     steps.event[rows] = verdict.event
     is_inside = state.episodes.is_open[ix] | (verdict.event == Event.CLOSE)

@@ -165,6 +165,8 @@ def start_anew(state: State, slots: I64) -> None:
     state.scaling.rebase(slots, state.windows.last(slots, _N_NEW_NORMAL).value)
     for part in (state.surprise, state.league, state.season, state.drift):
         part.reset(slots)
+    for yardstick in (state.flutter, state.reach, state.grain):
+        yardstick.forget(slots)
     state.pending.forget(slots)
     set_scale(state, slots)
 

@@ -14,6 +14,7 @@ from pipeline.core.records import I64
 from pipeline.core.seeds import key_of
 from pipeline.flow.forecasting import rebuild
 from pipeline.flow.state import Model, State
+from pipeline.flow.verdicts import give_ranges
 from pipeline.flow.wiring import wire
 
 _FLEET = "\0fleet"
@@ -60,6 +61,7 @@ def admit(model: Model, state: State, names: Sequence[str]) -> I64:
                 part.grow(capacity)
         _assign(model, state, fresh, np.array(sorted(known), np.int64))
         wire(model.settings, state)
+        give_ranges(model.settings.health, state, fresh.tolist())
     return slots
 
 

@@ -10,6 +10,7 @@ from pipeline.core.records import I64
 from pipeline.core.settings import Settings
 from pipeline.flow.sealing import SnapshotError, seal, unseal
 from pipeline.flow.state import Model, State
+from pipeline.flow.verdicts import give_ranges
 from pipeline.flow.wiring import wire
 from pipeline.forecast.bank import empty_bank
 from pipeline.forecast.network import network_for
@@ -66,6 +67,7 @@ def unpack(data: bytes, settings: Settings) -> State:
         own = {name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
         _put(stage, slots, own)
     wire(settings, state)  # of streams packed apart, sources lie in other slots now, or are not there
+    give_ranges(settings.health, state, state.table.live.tolist())
     return state
 
 

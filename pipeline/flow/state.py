@@ -14,6 +14,16 @@ from pipeline.core.records import F64, I32, I64, U16
 from pipeline.core.settings import Settings
 from pipeline.detect.drift import DIMENSIONS, Drift
 from pipeline.detect.episodes import Episodes
+from pipeline.detect.health import DIMENSIONS as HEALTH_DIMENSIONS
+from pipeline.detect.health import Verdicts
+from pipeline.detect.health_clock import Clock
+from pipeline.detect.health_counter import Resets
+from pipeline.detect.health_noise import DIMENSIONS as FLUTTER_DIMENSIONS
+from pipeline.detect.health_noise import Flutter
+from pipeline.detect.health_range import Reach
+from pipeline.detect.health_resolution import Grain
+from pipeline.detect.health_stuck import DIMENSIONS as RUN_DIMENSIONS
+from pipeline.detect.health_stuck import Runs
 from pipeline.detect.residuals import N_LEVEL_VIEWS, N_YARDSTICKS
 from pipeline.detect.surprise import Surprise
 from pipeline.forecast.bank import Bank, empty_bank
@@ -90,6 +100,13 @@ class State:
     context: Context
     surprise: Surprise
     episodes: Episodes
+    verdicts: Verdicts
+    runs: Runs
+    flutter: Flutter
+    reach: Reach
+    grain: Grain
+    resets: Resets
+    clock: Clock
     ledger: Ledger
 
     @classmethod
@@ -115,6 +132,13 @@ class State:
                 capacity, tails=2 * N_YARDSTICKS * (N_TARGETS + N_LEVEL_VIEWS), blocks=settings.detection.history_blocks
             ),
             episodes=Episodes.empty(capacity),
+            verdicts=Verdicts.empty(capacity, **HEALTH_DIMENSIONS),
+            runs=Runs.empty(capacity, **RUN_DIMENSIONS),
+            flutter=Flutter.empty(capacity, **FLUTTER_DIMENSIONS),
+            reach=Reach.empty(capacity),
+            grain=Grain.empty(capacity),
+            resets=Resets.empty(capacity),
+            clock=Clock.empty(capacity),
             ledger=Ledger.empty(capacity),
         )
 

@@ -81,6 +81,7 @@ def replay(
         out = session.process(batch, clock.now())
         _place(steps, rows, out)
         steps.events.extend(out.events)
+        steps.health_events.extend(out.health_events)
         if settings.training.enabled:
             session.fine_tune()
         progress(len(rows))

@@ -11,12 +11,15 @@ from pipeline.core.records import EpisodeEvent, Event, Flag, Health, Outcome, Re
 
 def test_blank_steps_have_one_row_per_reading_in_which_nothing_happened() -> None:
     steps = Steps.blank(3)
-    columns = {f.name: getattr(steps, f.name) for f in fields(steps) if f.name not in {"events", "detail"}}
+    columns = {
+        f.name: getattr(steps, f.name) for f in fields(steps) if f.name not in {"events", "health_events", "detail"}
+    }
     assert {len(column) for column in columns.values()} == {3}
     assert not any(np.shares_memory(steps.forecast, column) for name, column in columns.items() if name != "forecast")
     assert np.isnan(steps.score).all()
     assert (steps.event == Event.NONE).all()
     assert steps.events == []
+    assert steps.health_events == []
     assert steps.detail is None
 
 

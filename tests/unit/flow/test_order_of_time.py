@@ -70,7 +70,7 @@ def test_there_is_no_forecast_over_a_gap_and_one_again_for_the_next_reading(sess
         (60.0 * (N - 1), 1e300, 0, Outcome.OUT_OF_RANGE, Health.OUT_OF_RANGE),
     ],
 )
-def test_what_is_not_accepted_changes_at_most_the_streams_health(
+def test_what_is_not_accepted_changes_at_most_the_streams_health_and_what_its_clock_is_known_by(
     session: Session, time: float, value: float, flags: int, outcome: Outcome, health: int
 ) -> None:
     before = pack(session.state)
@@ -79,6 +79,7 @@ def test_what_is_not_accepted_changes_at_most_the_streams_health(
     assert np.isnan([steps.forecast[0], steps.score[0], steps.level[0]]).all()
     assert session.view().health.tolist() == [health]
     session.state.ledger.health[0] = 0
+    session.state.clock.reset(np.array([0]))  # counts what is late or early in a row
     assert pack(session.state) == before
 
 

@@ -1,0 +1,190 @@
+"""Stuck: a value repeats itself far longer than this stream ever rests.
+
+How long a stream rests is its own affair: a noisy voltage never repeats itself, a coarse thermometer does
+for an hour, a pump stands still for a night. So the lengths of a stream's runs of equal readings are counted,
+in bins of powers of two, and a run is held against the tail of that count, which is extended as a power law:
+of all tails that fit what was seen, about the heaviest that sensors have. Raised when so long a run comes by
+itself less than once in the time that the budget says; cleared when the value has moved a few times.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.columns import SlotArrays, column
+from pipeline.core.records import F32, F64, I8, I32, I64, Bool, Slots
+from pipeline.detect.health import NO_CHANGE, NO_SLOTS, Change, number
+
+#: Bins of run lengths: bin k counts runs of 2**k to 2**(k + 1) - 1 readings, the last one all longer ones.
+_N_BINS = 18
+#: Dimensions of the arrays: ``Runs.empty(n_streams, **DIMENSIONS)``.
+DIMENSIONS = {"lengths": _N_BINS}
+#: Shortest run that is ever called stuck, and how often a longer one is looked at, readings.
+_N_MIN, _EVERY = 12, 4
+#: Readings of a stream, and runs ended, before the first verdict.
+_N_WARMUP, _N_RUNS = 256, 30
+#: Longest run so far: a stuck one is longer than this many times that.
+_RATIO = 2.0
+#: Longest runs that the tail is taken from.
+_N_TAIL = 8
+#: What one run that stands alone is extended by: twice as long is a quarter as frequent.
+_EXPONENT = 2.0
+#: A run that was called stuck counts as this many times the one that it takes to call it so: if it was none,
+#: the next like it is longer tolerated, and if it was, the next one is still found.
+_LEARNT = 4
+#: Changes of the value that clear a verdict.
+_N_MOVES = 3
+#: How often counts fade, readings, and how many readings they remember to 1/e.
+_FADE_EVERY, _MEMORY = 4096, 200_000
+_KEEP = np.float32(np.exp(-_FADE_EVERY / _MEMORY))
+_WEEK_S = 7 * 86_400.0
+_MEAN_IN_BIN = np.r_[1.0, 1.4 * 2.0 ** np.arange(1, _N_BINS)]
+
+
+@dataclass
+class Runs(SlotArrays):
+    """The run of equal readings under way, and how long such runs are.
+
+    Attributes:
+        value: The newest reading, as it came, sensor's unit, shape (S,).
+        since_s: Event time of the first reading of the run, Unix seconds.
+        n: Readings in it; 0 before the first.
+        n_limit: Readings at which it was called stuck; 0 where it was not.
+        n_moves: Changes of the value since it was.
+        longest: Most readings of a run that ended.
+        count: Runs by length, fading, float32, shape (S, 18).
+        first_s: Event time of the stream's first reading.
+    """
+
+    value: F64 = column(np.float64, fill=np.nan)
+    since_s: F64 = column(np.float64)
+    n: I32 = column(np.int32)
+    n_limit: I32 = column(np.int32)
+    n_moves: I8 = column(np.int8)
+    longest: I32 = column(np.int32)
+    count: F32 = column(np.float32, "lengths")
+    first_s: F64 = column(np.float64, fill=np.nan)
+
+    def step(self, ix: Slots, slots: I64, time: F64, value: F64, n: I64, about: "About") -> Change:
+        """Take in one reading per stream.
+
+        Args:
+            ix: Streams.
+            slots: The same streams as an index array, shape (A,).
+            time: Event times, Unix seconds, shape (A,).
+            value: Readings as they came, sensor's unit, shape (A,).
+            n: Readings before these, shape (A,).
+            about: What else is known of the streams.
+
+        Returns:
+            Where the verdict is raised and where it is cleared.
+        """
+        is_same = value == self.value[ix]
+        length = self.n[ix]
+        self._end(slots, length, ~is_same & (length > 0))
+        length = np.where(is_same, length + 1, 1)
+        self.n[ix] = length
+        self.value[ix] = value
+        self.since_s[ix] = np.where(is_same, self.since_s[ix], time)
+        is_first = n == 0
+        if is_first.any():
+            self.first_s[slots[is_first]] = time[is_first]
+        self._fade(slots[(n + 1) % _FADE_EVERY == 0])
+        cleared = self._clear(slots, is_same, about.is_stuck)
+        is_looked_at = (length >= _N_MIN) & (length % _EVERY == 0) & ~about.is_stuck & (n >= _N_WARMUP)
+        if not is_looked_at.any():
+            return Change(NO_SLOTS, NO_CHANGE.since_s, cleared) if len(cleared) else NO_CHANGE
+        row = np.flatnonzero(is_looked_at)
+        raised = slots[row[self._is_stuck(slots[row], time[row], about.rows(row))]]
+        self.n_limit[raised] = self.n[raised]
+        self.n_moves[raised] = 0
+        return Change(raised, self.since_s[raised], cleared)
+
+    def is_resting(self, ix: Slots) -> Bool:
+        """Say which streams rest as long as they seldom do: what else is measured meanwhile says little."""
+        length = self.n[ix]
+        return (length >= _N_MIN // 2) & (2 * length > self.longest[ix])
+
+    def _end(self, slots: I64, length: I32, is_ended: Bool) -> None:
+        """Count the runs that ended."""
+        at = slots[is_ended]
+        limit = _LEARNT * self.n_limit[at]
+        counted = np.where(limit > 0, np.minimum(length[is_ended], limit), length[is_ended])
+        self.count[at, np.minimum(np.frexp(counted)[1] - 1, _N_BINS - 1)] += np.float32(1)
+        self.longest[at] = np.maximum(self.longest[at], counted)
+        self.n_limit[at] = 0
+
+    def _fade(self, slots: I64) -> None:
+        self.count[slots] *= _KEEP
+
+    def _clear(self, slots: I64, is_same: Bool, is_stuck: Bool) -> I64:
+        """Count the moves of stuck streams, and return those that moved enough."""
+        moved = slots[is_stuck & ~is_same]
+        self.n_moves[moved] += 1
+        return moved[self.n_moves[moved] >= _N_MOVES]
+
+    def _is_stuck(self, slots: I64, time: F64, about: "About") -> Bool:
+        """Hold runs against the tail of the stream's own, shape (D,)."""
+        count = self.count[slots].astype(np.float64)
+        total = count.sum(axis=1)
+        length = self.n[slots]
+        n_readings = count @ _MEAN_IN_BIN
+        n_runs = about.n_budget * total / np.maximum(n_readings, 1.0)  # in the time that the budget says
+        is_rare = _chance(count, length) * n_runs <= 1
+        is_edge = (self.value[slots] <= about.low) | (self.value[slots] >= about.high)
+        is_known = (total >= _N_RUNS) & (~is_edge | (time - self.first_s[slots] >= _WEEK_S))
+        found: Bool = is_known & is_rare & (length > _RATIO * self.longest[slots])
+        return found
+
+    def why(self, slot: int) -> str:
+        """Say why a stream was just called stuck."""
+        n, longest = int(self.n[slot]), int(self.longest[slot])
+        return f"has not moved from {number(self.value[slot])} for {n} readings; it never rested longer than {longest}"
+
+    def end(self, _slot: int) -> str:
+        """Say why the verdict was just cleared."""
+        return "moves again"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What else is known of the streams of a tick, shape (A,) each.
+
+    Attributes:
+        is_stuck: The verdict holds.
+        low, high: Lowest and highest readings that are usual, sensor's unit. A stream that rests there may be off,
+            or it may be night: only after a week can that be told from stuck.
+        n_budget: Readings in the time in which one false verdict is allowed.
+    """
+
+    is_stuck: Bool
+    low: F64
+    high: F64
+    n_budget: F64
+
+    def rows(self, rows: I64) -> "About":
+        """Return some of the streams."""
+        return About(self.is_stuck[rows], self.low[rows], self.high[rows], self.n_budget[rows])
+
+
+def _chance(count: F64, length: I32) -> F64:
+    """Return the probability that a run is as long as these, by the tail of the runs so far, shape (D,).
+
+    Args:
+        count: Runs by length, shape (D, K).
+        length: Readings, shape (D,).
+    """
+    at_least = np.cumsum(count[:, ::-1], axis=1)[:, ::-1]  # runs of 2**k readings or more
+    total = np.maximum(at_least[:, 0], 1.0)
+    steps = np.log2(length)
+    row = np.arange(len(count))
+    start = np.maximum((at_least >= _N_TAIL).sum(axis=1) - 1, 0)  # where the tail begins
+    n_tail = np.maximum(at_least[row, start], 1.0)
+    n_beyond = np.where(np.arange(count.shape[1]) > start[:, None], at_least, 0.0).sum(axis=1)
+    share = (n_beyond + 1) / (n_beyond + n_tail + 2)  # that are twice as long: geometric over the bins
+    fitted = n_tail / total * share ** np.maximum(steps - start, 0.0)
+    top = np.maximum((at_least >= 1 / 2).sum(axis=1) - 1, 0)
+    n_top = np.where(top > start, at_least[row, top], 0.0)
+    alone = (n_top + 1) / total * 2.0 ** (-_EXPONENT * np.maximum(steps - np.where(top > start, top, 0), 0.0))
+    found: F64 = fitted + alone
+    return found

@@ -1,0 +1,220 @@
+"""Health verdicts in the flow: every reading that was judged is shown to the detectors of ``detect/health_*``.
+
+``watch`` is called once per tick, after the window has the reading and before anything learns from it;
+what it changes is the detectors' own state. ``give_ranges`` tells them what the user knows of sensors. What is
+done about clocks that jumped is the matter of ``timelines``.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from pipeline.core.health_settings import HealthSettings
+from pipeline.core.records import F64, I64, Bool, Health, HealthEvent, Slots
+from pipeline.detect import health_noise, health_range, health_resolution
+from pipeline.detect.health import NO_CHANGE, NO_SLOTS, Change
+from pipeline.detect.health_clock import N_INTERVALS
+from pipeline.detect.health_stuck import About
+from pipeline.flow.state import State
+from pipeline.streams.windows import recent_values
+
+_DAY_S = 86_400.0
+_N_AT_EDGE = 8  # readings, of those that flutter is measured over, at which a stream seems to rest at an edge
+_SHORTEST_S = 1e-3  # usual interval that budgets are reckoned with at least, and where none is known yet
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The accepted readings of one tick, shape (A,) each.
+
+    Attributes:
+        ix: Streams.
+        slots: The same streams as an index array.
+        time: Event times, Unix seconds.
+        reading: Readings as they came, sensor's unit.
+        value: What is worked on: the reading, or a counter's increment.
+        n: Readings before these.
+        interval: Seconds since the reading before, NaN for a first one.
+        is_gap: The interval is a silence.
+    """
+
+    ix: Slots
+    slots: I64
+    time: F64
+    reading: F64
+    value: F64
+    n: I64
+    interval: F64
+    is_gap: Bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What a detector changed, and its words for it: both are told slot and row of the tick."""
+
+    verdict: Health
+    change: Change
+    why: Callable[[int, int], str]
+    end: Callable[[int, int], str]
+
+
+def watch(settings: HealthSettings, state: State, look: Look) -> list[HealthEvent]:
+    """Show the readings of one tick to every detector, and let verdicts hold or not any more.
+
+    Args:
+        settings: Those of health.
+        state: The shard; the readings are in its windows, and nothing has been learnt from them yet.
+        look: The readings.
+
+    Returns:
+        What was raised and cleared, verdict by verdict, by stream.
+    """
+    if not settings.enabled:
+        return []
+    found = [
+        _stuck(settings, state, look),
+        _range(settings, state, look),
+        _counter(state, look),
+        _clock(state, look),
+        *_flutter(settings, state, look),
+        *_grain(settings, state, look),
+    ]
+    return [event for finding in found if finding.change for event in _events(state, look, finding)]
+
+
+def is_unfit(state: State, ix: Slots) -> Bool:
+    """Say which streams' readings tell nothing of what they should measure, and must not teach, shape (A,)."""
+    return state.verdicts.held(ix, Health.STUCK)
+
+
+def give_ranges(settings: HealthSettings, state: State, slots: Sequence[int]) -> None:
+    """Tell streams the limits that the settings give them; of streams without an entry they are learnt."""
+    for slot in slots:
+        name = str(state.table.names[slot])
+        entry = next((entry for entry in settings.ranges if fnmatchcase(name, entry.match)), None)
+        if entry is not None:
+            state.reach.give(slot, entry.low, entry.high)
+        elif state.reach.is_given(np.array([slot]))[0]:
+            state.reach.give(slot, None, None)
+
+
+def _events(state: State, look: Look, finding: _Finding) -> Iterator[HealthEvent]:
+    """Keep what a detector found, and yield it in words."""
+    change, verdict, verdicts = finding.change, finding.verdict, state.verdicts
+    changes = ((change.raised, finding.why, True), (change.cleared, finding.end, False))
+    row_of = {slot: row for row, slot in enumerate(look.slots.tolist())}
+    told = [(slot, words, raised) for slots, words, raised in changes for slot in slots.tolist()]
+    since_s = {slot: verdicts.since(slot, verdict) for slot in change.cleared.tolist()}
+    verdicts.apply(verdict, change)
+    for slot, words, raised in told:
+        row = row_of[slot]
+        began_s = verdicts.since(slot, verdict) if raised else since_s[slot]
+        at_s = float(look.time[row])
+        yield HealthEvent(str(state.table.names[slot]), verdict, raised, at_s, began_s, words(slot, row))
+
+
+def _stuck(settings: HealthSettings, state: State, look: Look) -> _Finding:
+    ix, runs = look.ix, state.runs
+    is_counter = state.counters.is_counter[ix]
+    low = np.where(is_counter, np.inf, state.reach.low[ix])  # a resting counter is always at its highest
+    step_s = np.fmax(np.where(np.isnan(state.cadence.step_s[ix]), 0.0, state.cadence.step_s[ix]), _SHORTEST_S)
+    n_budget = settings.false_verdict_days * _DAY_S / step_s
+    about = About(state.verdicts.held(ix, Health.STUCK), low, state.reach.high[ix], n_budget)
+    change = runs.step(ix, look.slots, look.time, look.reading, look.n, about)
+    return _Finding(Health.STUCK, change, lambda slot, _row: runs.why(slot), lambda slot, _row: runs.end(slot))
+
+
+def _range(settings: HealthSettings, state: State, look: Look) -> _Finding:
+    ix, reach = look.ix, state.reach
+    value = np.where(reach.is_given(ix), look.reading, look.value) if settings.ranges else look.value
+    is_held = state.verdicts.held(ix, Health.OUT_OF_RANGE)
+    change = reach.step(look.slots, ix, look.time, value, is_held, settings.n_accepted)
+    due = (look.n + 1) % health_range.EVERY == 0
+    if due.any():
+        rows = np.flatnonzero(due)
+        recent = recent_values(state.windows, look.slots[rows], health_range.EVERY)
+        is_taught = ~(is_held | is_unfit(state, ix))[rows]
+        n_believed = settings.n_warmup // health_range.EVERY
+        reach.learn(look.slots[rows], recent, is_taught, n_believed, settings.range_margin)
+    return _Finding(
+        Health.OUT_OF_RANGE,
+        change,
+        lambda slot, row: reach.why(slot, float(value[row])),
+        lambda slot, row: reach.end(slot, float(value[row])),
+    )
+
+
+def _counter(state: State, look: Look) -> _Finding:
+    ix, resets, last = look.ix, state.resets, state.counters.last[look.ix]
+    is_reset = state.counters.is_counter[ix] & (look.reading < last) & (look.n > 0)
+    is_held = state.verdicts.held(ix, Health.COUNTER_RESET)
+    change = resets.step(look.slots, ix, look.time, is_reset, is_held, state.cadence.step_s[ix])
+    return _Finding(
+        Health.COUNTER_RESET,
+        change,
+        lambda slot, row: resets.why(slot, float(last[row]), float(look.reading[row])),
+        lambda slot, _row: resets.end(slot),
+    )
+
+
+def _clock(state: State, look: Look) -> _Finding:
+    clock = state.clock
+    is_held = state.verdicts.held(look.ix, Health.CLOCK_SKEW)
+    change = Change(NO_SLOTS, NO_CHANGE.since_s, clock.step(look.ix, look.slots, is_held))
+    if look.is_gap.any():
+        rows = np.flatnonzero(look.is_gap & ~is_held)
+        before = _intervals_before(state, look.slots[rows])
+        step_s = state.cadence.step_s[look.slots[rows]]
+        found = clock.hours(look.slots[rows], look.time[rows], look.interval[rows], step_s, before)
+        change = Change(found.raised, found.since_s, change.cleared)
+    return _Finding(Health.CLOCK_SKEW, change, lambda slot, _row: clock.why(slot), lambda slot, _row: clock.end(slot))
+
+
+def _intervals_before(state: State, slots: I64) -> F64:
+    """Return the last intervals before the newest one, NaN where there was none, shape (D, 32)."""
+    stretch = state.windows.last(slots, N_INTERVALS + 2)
+    found: F64 = np.diff(np.where(stretch.is_valid, stretch.time, np.nan), axis=1)[:, :-1]
+    return found
+
+
+def _flutter(settings: HealthSettings, state: State, look: Look) -> Iterator[_Finding]:
+    """Yield what was found of streams of which a measurement of their flutter is due."""
+    n = look.n + 1
+    rows = np.flatnonzero((n % health_noise.EVERY == 0) & (n >= health_noise.WINDOW))
+    if not len(rows):
+        return
+    slots, flutter, verdicts = look.slots[rows], state.flutter, state.verdicts
+    value = recent_values(state.windows, slots, health_noise.WINDOW)
+    held = health_noise.Held(
+        verdicts.held(slots, Health.TOO_QUIET),
+        verdicts.held(slots, Health.NOISY),
+        state.reach.n_at_edge(slots, value) >= _N_AT_EDGE,
+        verdicts.held(slots, Health.STUCK) | state.runs.is_resting(slots),
+        settings.n_warmup // health_noise.EVERY,
+        settings.n_accepted // health_noise.EVERY,
+    )
+    quiet, noisy = flutter.step(slots, value, look.time[rows], held)
+    yield _Finding(
+        Health.TOO_QUIET, quiet, lambda slot, _row: flutter.why_quiet(slot), lambda slot, _row: flutter.end(slot)
+    )
+    yield _Finding(
+        Health.NOISY, noisy, lambda slot, _row: flutter.why_noisy(slot), lambda slot, _row: flutter.end(slot)
+    )
+
+
+def _grain(settings: HealthSettings, state: State, look: Look) -> Iterator[_Finding]:
+    """Yield what was found of streams of which a step is due."""
+    rows = np.flatnonzero((look.n + 1) % health_resolution.EVERY == 0)
+    if not len(rows):
+        return
+    slots, grain = look.slots[rows], state.grain
+    held = health_resolution.Held(
+        state.verdicts.held(slots, Health.RESOLUTION),
+        settings.n_warmup // health_resolution.EVERY,
+        settings.n_accepted // health_resolution.EVERY,
+    )
+    value = recent_values(state.windows, slots, health_resolution.EVERY)
+    change = grain.step(slots, value, np.abs(look.reading[rows]), look.time[rows], held)
+    yield _Finding(Health.RESOLUTION, change, lambda slot, _row: grain.why(slot), lambda slot, _row: grain.end(slot))
