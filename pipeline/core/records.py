@@ -5,6 +5,7 @@ seconds UTC, float64. Missing numbers travel as NaN only inside ``Steps``, where
 says why; nothing non-finite enters the engine.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
@@ -13,6 +14,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.core.evidence import Evidence
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
@@ -154,8 +157,13 @@ class EpisodeEvent:
         lower: Lower end of the forecast interval at the peak.
         upper: Upper end of the forecast interval at the peak.
         level: Alert level in force at the opening.
-        view: Which residual was surprising, in plain words.
+        view: Which view was surprising: its machine name.
         reason: Why it closed: ``quiet`` or ``drift``; empty for an opening.
+        onset_s: Event time at which the change began, as estimated, Unix seconds; NaN when unknown.
+        severity: ``minor``, ``major`` or ``critical``.
+        odds: About one in so many readings of this stream is as surprising as the peak; NaN when unknown.
+        views: Views by surprise, largest first: machine names and decades.
+        evidence: The last readings up to this event, with what was foretold of them; None when not kept.
     """
 
     event: Event
@@ -172,6 +180,11 @@ class EpisodeEvent:
     level: float
     view: str
     reason: str = ""
+    onset_s: float = math.nan
+    severity: str = "minor"
+    odds: float = math.nan
+    views: tuple[tuple[str, float], ...] = ()
+    evidence: Evidence | None = None
 
     @property
     def residual(self) -> float:

@@ -7,8 +7,9 @@ refused; an error names file, line and key. This module opens no file.
 from difflib import get_close_matches
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from pipeline.core.device_settings import DeviceSettings
 from pipeline.core.edge_settings import (
     AlertSettings,
     MetricsSettings,
@@ -20,6 +21,7 @@ from pipeline.core.edge_settings import (
 from pipeline.core.errors import UsageError, printable
 from pipeline.core.forecast_settings import ForecastSettings, TrainingSettings
 from pipeline.core.health_settings import HealthSettings
+from pipeline.core.rates import seconds_per_event
 from pipeline.core.yaml_lines import Path, read_yaml
 
 
@@ -56,58 +58,88 @@ class StreamSettings(Section):
 
 
 class DetectionSettings(Section):
-    """Scores and episodes. Counts are readings of the stream."""
+    """Scores, alert levels and episodes. Counts are readings of the stream."""
 
-    alert_level: float = Field(
-        4.0,
-        gt=0,
-        le=30,
-        title="Score that opens an episode: -log10 of a tail probability.",
-        description="Raise it by 1 for about a tenth of the alerts, lower it to be told more.",
-    )
-    close_level: float = Field(
-        2.0,
-        ge=0,
-        le=30,
-        title="Score under which an episode may close.",
-        description="Well under the alert level, or episodes flicker.",
+    false_alarms_per_stream: str = Field(
+        "1 per 30 days",
+        title="False alarms that a stream may raise: a number per a time.",
+        description="The alert level follows from it. More, to be told of smaller faults: 1 per 7 days.",
     )
     n_warmup: int = Field(
-        400,
+        128,
         ge=100,
         title="Readings of a stream before its first score.",
         description="A day of readings where the day matters.",
     )
+    n_settled: int = Field(
+        400,
+        ge=100,
+        title="Readings after which a stream's own scores set its alert level.",
+        description="Before, forecasts still improve, and a cautious level for all streams holds.",
+    )
+    rest_share: float = Field(
+        0.04,
+        ge=0,
+        le=1,
+        title="After an alert a stream rests for this share of the time it has been watched.",
+        description="In the second half of the rest only what is ten times rarer is an alert.",
+    )
+    n_rest: int = Field(20, ge=1, title="Shortest rest, in usual intervals between readings.")
+    n_rest_most: int = Field(
+        400,
+        ge=1,
+        title="Longest rest, in usual intervals.",
+        description="At least n_rest; shorter to be reminded more.",
+    )
+    close_margin: float = Field(
+        1.5,
+        ge=0,
+        le=30,
+        title="An episode may close when the score is so far under the alert level (tenfolds).",
+        description="Smaller values close sooner, and let episodes flicker.",
+    )
     n_quiet: int = Field(
         32,
         ge=1,
-        title="Readings under close_level that close an episode.",
+        title="Readings that far under the alert level that close an episode.",
         description="Longer joins what belongs together into one episode.",
     )
-    n_cooldown: int = Field(
-        64,
-        ge=0,
-        title="Readings after a close in which only a ten times rarer score opens again.",
-        description="Longer where one incident comes in several waves.",
+    quarantine_level: float = Field(
+        6.0,
+        gt=2,
+        le=31,
+        title="Score from which on readings do not teach; 31 for never.",
+        description="Lower it where faults last long and must not be learnt.",
     )
     n_quarantine: int = Field(
         192,
         ge=16,
-        title="Longest open episode; then the change is the new normal (drift).",
-        description="Longer where faults last long and must not be learnt; the stream is then calibrated anew.",
+        title="Longest quarantine and longest episode; then the change is the new normal (drift).",
+        description="Longer where faults last long and must not be learnt.",
     )
-    history_blocks: int = Field(
-        256,
-        ge=64,
+    n_kept: int = Field(
+        128,
+        ge=32,
         le=4096,
-        title="Block maxima kept per residual and tail.",
-        description="Ten readings each, 80 bytes: more makes rare scores surer and forgets later.",
+        title="Largest block maxima kept of every statistic.",
+        description="68 bytes each: more makes rare scores surer. 128 lost nothing against all.",
     )
 
+    @property
+    def seconds_per_false_alarm(self) -> float:
+        """Seconds to one false alarm of a stream."""
+        return seconds_per_event(self.false_alarms_per_stream)
+
+    @field_validator("false_alarms_per_stream")
+    @classmethod
+    def _is_a_rate(cls, text: str) -> str:
+        seconds_per_event(text)
+        return text
+
     @model_validator(mode="after")
-    def _levels_descend(self) -> Self:
-        if self.close_level >= self.alert_level:
-            msg = "close_level must be smaller than alert_level"
+    def _rests_are_ordered(self) -> Self:
+        if self.n_rest_most < self.n_rest:
+            msg = "n_rest_most must not be smaller than n_rest"
             raise ValueError(msg)
         return self
 
@@ -128,6 +160,7 @@ class Settings(Section):
     training: TrainingSettings = TrainingSettings()
     detection: DetectionSettings = DetectionSettings()
     health: HealthSettings = HealthSettings()
+    devices: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings = MqttSettings()
     alerts: AlertSettings = AlertSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -163,7 +163,7 @@ def _stretch_inputs(model: Model, state: State, slots: I64, n_newest: int) -> tu
 def start_anew(state: State, slots: I64) -> None:
     """Forget what was learnt of streams whose windows now hold something else: scales, scores, hidden states."""
     state.scaling.rebase(slots, state.windows.last(slots, _N_NEW_NORMAL).value)
-    for part in (state.surprise, state.league, state.season, state.drift):
+    for part in (state.surprise, state.budget, state.usual, state.league, state.season, state.drift):
         part.reset(slots)
     for yardstick in (state.flutter, state.reach, state.grain):
         yardstick.forget(slots)
@@ -179,11 +179,10 @@ def follow_drift(model: Model, state: State, slots: I64) -> None:
 
 
 def accept_change(model: Model, state: State, slots: I64) -> None:
-    """Take a change that outlasted its quarantine as the new normal: rescale, let it teach, calibrate anew."""
+    """Take a change that outlasted its quarantine as the new normal: rescale, and let it teach."""
     length = min(_N_NEW_NORMAL, model.settings.detection.n_quarantine)  # readings since the change
     state.scaling.rebase(slots, state.windows.last(slots, length).value)
     state.windows.is_taught[slots] = True
-    state.surprise.reset(slots)
     state.league.reset(slots)  # by its errors before the change one forecaster would be as good as another for long
     state.drift.forget(slots)
     state.pending.location[slots] = np.nan  # foretold in the old normal, absurd by the new one's spread

@@ -12,6 +12,8 @@ import numpy as np
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F64, I32, I64, U16
 from pipeline.core.settings import Settings
+from pipeline.detect.budget import Budget
+from pipeline.detect.decision import Decision
 from pipeline.detect.drift import DIMENSIONS, Drift
 from pipeline.detect.episodes import Episodes
 from pipeline.detect.health import DIMENSIONS as HEALTH_DIMENSIONS
@@ -24,14 +26,18 @@ from pipeline.detect.health_range import Reach
 from pipeline.detect.health_resolution import Grain
 from pipeline.detect.health_stuck import DIMENSIONS as RUN_DIMENSIONS
 from pipeline.detect.health_stuck import Runs
-from pipeline.detect.residuals import N_LEVEL_VIEWS, N_YARDSTICKS
-from pipeline.detect.surprise import Surprise
+from pipeline.detect.onset import Onset
+from pipeline.detect.quarantine import Quarantine
+from pipeline.detect.surprise import N_SHARES, N_TAILS, Surprise
+from pipeline.detect.views import UsualSpread, View
+from pipeline.flow.evidence import DIMENSIONS as EVIDENCE_DIMENSIONS
+from pipeline.flow.evidence import Trail
 from pipeline.forecast.bank import Bank, empty_bank
 from pipeline.forecast.features import N_OUTLOOK
 from pipeline.forecast.league import League, empty_league
 from pipeline.forecast.network import Network, network_for
 from pipeline.forecast.pending import Pending
-from pipeline.forecast.targets import N_TARGETS, Horizons
+from pipeline.forecast.targets import Horizons
 from pipeline.streams.cadence import Cadence
 from pipeline.streams.context import Context
 from pipeline.streams.counters import Counters
@@ -50,7 +56,7 @@ class Ledger(SlotArrays):
     Attributes:
         group: Group in the bank, int32, shape (S,).
         n_trained: Readings accepted when its network was last fine-tuned.
-        value, forecast, lower, upper, score: Of the last accepted reading.
+        value, forecast, lower, upper, score, level: Of the last accepted reading.
         health: Bits of ``Health`` of the last reading, accepted or not.
     """
 
@@ -61,6 +67,7 @@ class Ledger(SlotArrays):
     lower: F64 = column(np.float64, fill=np.nan)
     upper: F64 = column(np.float64, fill=np.nan)
     score: F64 = column(np.float64, fill=np.nan)
+    level: F64 = column(np.float64, fill=np.nan)
     health: U16 = column(np.uint16)
 
 
@@ -98,7 +105,12 @@ class State:
     league: League
     drift: Drift
     context: Context
+    usual: UsualSpread
     surprise: Surprise
+    budget: Budget
+    decision: Decision
+    quarantine: Quarantine
+    onset: Onset
     episodes: Episodes
     verdicts: Verdicts
     runs: Runs
@@ -107,6 +119,7 @@ class State:
     grain: Grain
     resets: Resets
     clock: Clock
+    trail: Trail
     ledger: Ledger
 
     @classmethod
@@ -128,10 +141,13 @@ class State:
             league=empty_league(capacity),
             drift=Drift.empty(capacity, views=2, **DIMENSIONS),
             context=Context.empty(capacity, context=forecast.n_context),
-            surprise=Surprise.empty(
-                capacity, tails=2 * N_YARDSTICKS * (N_TARGETS + N_LEVEL_VIEWS), blocks=settings.detection.history_blocks
-            ),
-            episodes=Episodes.empty(capacity),
+            usual=UsualSpread.empty(capacity),
+            surprise=Surprise.empty(capacity, tails=N_TAILS, shares=N_SHARES, kept=settings.detection.n_kept),
+            budget=Budget.empty(capacity, tails=1, kept=settings.detection.n_kept),
+            decision=Decision.empty(capacity),
+            quarantine=Quarantine.empty(capacity),
+            onset=Onset.empty(capacity, sides=2),
+            episodes=Episodes.empty(capacity, views=len(View)),
             verdicts=Verdicts.empty(capacity, **HEALTH_DIMENSIONS),
             runs=Runs.empty(capacity, **RUN_DIMENSIONS),
             flutter=Flutter.empty(capacity, **FLUTTER_DIMENSIONS),
@@ -139,6 +155,7 @@ class State:
             grain=Grain.empty(capacity),
             resets=Resets.empty(capacity),
             clock=Clock.empty(capacity),
+            trail=Trail.empty(capacity, **EVIDENCE_DIMENSIONS),
             ledger=Ledger.empty(capacity),
         )
 

@@ -157,7 +157,7 @@ class Session:
             lower=ledger.lower[live],
             upper=ledger.upper[live],
             score=ledger.score[live],
-            level=np.full(len(live), self.settings.detection.alert_level),
+            level=ledger.level[live],
             is_open=self.state.episodes.is_open[live],
             skill_ratio=self.state.league.skill_ratios(live),
             shown=self.state.league.chosen(live),

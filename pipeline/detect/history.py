@@ -1,0 +1,177 @@
+"""A bounded memory of what is usual: the largest block maxima of several statistics, and their tails.
+
+A statistic's past is cut into blocks of ten readings, so that one disturbance does not count ten times
+(DETECTION.md 2.3), and of each block only the maximum counts. Of those maxima the K largest are kept beside the
+number of all: ranks among the largest, and the tail that is fitted to them, are then exact. When many blocks have
+been seen, the memory is thinned evenly, every second one of the largest stays and the number is halved, so that what
+came lately weighs as much as all before. Two memories merge into the memory of both. Of K = 128, forgetting from 512
+blocks on, no loss could be measured on NAB against sorted lists of everything (73.7 against 73.4).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.columns import SlotArrays, column
+from pipeline.core.records import F32, F64, I32, I64, Bool, Slots
+
+BLOCK = 10
+_N_TAIL = 10  # maxima that a tail is fitted to, at least
+_BODY = 0.5  # share of the blocks at which the lower knot of the body stands
+# One glitch is in up to three blocks; what is there counts for ten times the next largest at most. Bounding more than
+# three takes real events for glitches: 8 of them cost 4 points on NAB, 3 of them none.
+_N_BOUNDED, _BOUND = 3, 10.0
+_TINY = 1e-3  # of the threshold: smallest mean excess, where all maxima are alike
+LN_10 = math.log(10)
+
+
+@dataclass
+class History(SlotArrays):
+    """The largest block maxima of N statistics of every stream, K of each.
+
+    Attributes:
+        largest: Ascending, empty places first and -inf, float32, shape (S, N, K).
+        block: Maximum of the block under way, float32, shape (S, N).
+        n_in_block: Readings in it, int32, shape (S,).
+        n_blocks: Blocks that the memory stands for, int64, shape (S,).
+        n_kept: Places of ``largest`` in use, int32, shape (S,).
+    """
+
+    largest: F32 = column(np.float32, "tails", "kept", fill=-np.inf)
+    block: F32 = column(np.float32, "tails", fill=-np.inf)
+    n_in_block: I32 = column(np.int32)
+    n_blocks: I64 = column(np.int64)
+    n_kept: I32 = column(np.int32)
+
+    def take_in(self, ix: Slots, slots: I64, statistics: F32, is_counted: Bool, n_remembered: int) -> I64:
+        """Take in one reading of every stream; blocks that it completes enter the memory.
+
+        Args:
+            ix: Streams.
+            slots: The same streams as an index array, shape (A,).
+            statistics: Shape (A, N); -inf where there is none.
+            is_counted: The reading counts, shape (A,).
+            n_remembered: Blocks at which the memory is thinned.
+
+        Returns:
+            The streams whose block is complete.
+        """
+        self.block[ix] = np.maximum(self.block[ix], np.where(is_counted[:, None], statistics, -np.inf))
+        self.n_in_block[ix] += is_counted
+        done = slots[self.n_in_block[ix] >= BLOCK]
+        if len(done):
+            self.largest[done] = inserted(self.largest[done], self.block[done])
+            self.block[done] = -np.inf
+            self.n_in_block[done] = 0
+            self.n_blocks[done] += 1
+            self.n_kept[done] = np.minimum(self.n_kept[done] + 1, self.largest.shape[2])
+            self._thin(done[self.n_blocks[done] >= n_remembered])
+        return done
+
+    def _thin(self, slots: I64) -> None:
+        """Let the memory stand for half of its blocks: of the largest, the first, third and so on stay."""
+        if not len(slots):
+            return
+        n_places = self.largest.shape[2]
+        stay = self.largest[slots][:, :, ::-2][:, :, ::-1]
+        self.largest[slots] = -np.inf
+        self.largest[slots, :, n_places - stay.shape[2] :] = stay
+        self.n_kept[slots] = (self.n_kept[slots] + 1) // 2
+        self.n_blocks[slots] //= 2
+
+    def tails(self, slots: I64, which: slice, share: float) -> "Tails":
+        """Fit the tails of some statistics to what is remembered of streams that have at least two blocks.
+
+        Args:
+            slots: Streams, shape (D,).
+            which: The statistics, M of the N.
+            share: Of the blocks, those that make the tail.
+        """
+        n, n_kept = self.n_blocks[slots], self.n_kept[slots]
+        n_tail = np.minimum(np.maximum(_N_TAIL, np.ceil(share * n).astype(np.int64)), np.minimum(n_kept, n - 1))
+        n_body = np.clip(np.ceil(_BODY * n).astype(np.int64), n_tail, n_kept)
+        largest = self.largest[slots, which].astype(np.float64)  # (D, M, K)
+        places = largest.shape[2]
+        threshold = np.take_along_axis(largest, (places - n_tail)[:, None, None], axis=2)
+        low = np.take_along_axis(largest, (places - n_body)[:, None, None], axis=2)[..., 0]
+        is_tail = np.arange(places) >= (places - n_tail)[:, None, None]
+        with np.errstate(invalid="ignore"):  # of empty places
+            excess = np.where(is_tail, largest - threshold, 0.0)
+        return Tails(threshold[..., 0], low, _bounded(excess, n_tail), n_tail, n_body, n)
+
+
+@dataclass(frozen=True, slots=True)
+class Tails:
+    """The upper ends of D streams' histories of M statistics.
+
+    Attributes:
+        threshold: Where the tail begins, shape (D, M).
+        low: The lower knot of the body, shape (D, M).
+        excess: Beyond the threshold, 0 outside of the tail, shape (D, M, K).
+        n_tail: Block maxima in the tail, shape (D,).
+        n_body: Block maxima at or above the lower knot, shape (D,).
+        n: Blocks, shape (D,).
+    """
+
+    threshold: F64
+    low: F64
+    excess: F64
+    n_tail: I64
+    n_body: I64
+    n: I64
+
+    def decades(self, n_above: I64) -> F64:
+        """Return -log10 of the probability of being among so many largest, shape (D,)."""
+        found: F64 = -np.log10((n_above + 1) / (self.n + 2))
+        return found
+
+    def mean_excess(self) -> F64:
+        """Return the mean excess: the scale of an exponential tail (Davison & Smith 1990), shape (D, M)."""
+        mean = self.excess.sum(axis=2) / self.n_tail[:, None]
+        found: F64 = np.maximum(mean, _TINY * np.abs(self.threshold) + 1e-30)
+        return found
+
+    def mean_log_excess(self) -> F64:
+        """Return the mean of log(value / threshold): the scale of a Pareto tail (Hill 1975), shape (D, M).
+
+        The statistics must be positive.
+        """
+        mean = np.log1p(self.excess / np.maximum(self.threshold, 1e-300)[..., None]).sum(axis=2)
+        found: F64 = np.maximum(mean / self.n_tail[:, None], _TINY)
+        return found
+
+
+def inserted(largest: F32, value: F32) -> F32:
+    """Return ascending lists with a value let in and the smallest let go, shapes (..., K) and (...).
+
+    Example:
+        >>> inserted(np.array([[1, 3, 5]], np.float32), np.array([4], np.float32)).tolist()
+        [[3.0, 4.0, 5.0]]
+        >>> inserted(np.array([[1, 3, 5]], np.float32), np.array([0], np.float32)).tolist()
+        [[1.0, 3.0, 5.0]]
+    """
+    at = (largest < value[..., None]).sum(axis=-1, keepdims=True) - 1
+    place = np.arange(largest.shape[-1])
+    moved = np.concatenate((largest[..., 1:], largest[..., -1:]), axis=-1)
+    return np.where(place < at, moved, np.where(place == at, value[..., None], largest))
+
+
+def merged(largest: F32, other: F32) -> F32:
+    """Return the memory of the largest of both, shape (..., K) each: that of all blocks of both.
+
+    Example:
+        >>> merged(np.array([1, 5, 9], np.float32), np.array([2, 6, 7], np.float32)).tolist()
+        [6.0, 7.0, 9.0]
+    """
+    both = np.sort(np.concatenate((largest, other), axis=-1), axis=-1)
+    return both[..., -largest.shape[-1] :]
+
+
+def _bounded(excess: F64, n_tail: I64) -> F64:
+    """Return excesses of which the largest few count for a multiple of the next one at most, shape (D, M, K)."""
+    nth = excess[..., -1 - _N_BOUNDED, None]
+    has_nth = (n_tail > _N_BOUNDED)[:, None, None] & (nth > 0)
+    bound = np.where(has_nth, _BOUND * nth, np.inf)
+    found: F64 = np.minimum(excess, bound)
+    return found

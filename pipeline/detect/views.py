@@ -1,0 +1,163 @@
+"""Views: the few residuals that the detector looks at, each named, each two-sided.
+
+Comes in: what was foretold and what came, and the newest readings. Goes out: one signed number per view, larger means
+stranger, in whatever unit it has: its own history says what is usual. A fault that one view is blind to shows in
+another: a good adaptive forecaster hides a slow fault from its one-step residual, but not from what it foretold for
+the mean of the next 32 readings, and no forecaster hides a level from the past (DETECTION.md 2.2 and 3).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from pipeline.core.columns import SlotArrays, column
+from pipeline.core.records import F64, I64, Slots
+
+#: Readings that the views of spread and mean look back over.
+N_RECENT = 60
+#: Smallest residual that counts, as a share of the stream's spread: the floor of every effect, in the sensor's unit.
+FLOOR_OF_SPREAD = 0.02
+#: Smallest residual of log-activity that counts: about a tenth more or less.
+FLOOR_OF_ACTIVITY = 0.1
+_MEMORY = 2000
+_CLIP = 3.0  # spreads that one reading's spread counts for at most: a glitch is in 60 of them
+
+
+class View(IntEnum):
+    """What was surprising; the lower-case name goes into alerts."""
+
+    NEXT_READING = 0
+    """The reading, on the scale that was foretold for it."""
+    NEXT_SHORT = 1
+    """The mean of the last few readings, as foretold before them."""
+    NEXT_LONG = 2
+    """The mean of the last half hour or so."""
+    ACTIVITY = 3
+    """How much the stream moves from reading to reading."""
+    RESIDUAL = 4
+    """The reading minus its forecast, in the sensor's unit."""
+    SPREAD = 5
+    """How far the last 60 readings spread, against what they usually do."""
+    LEVEL = 6
+    """The reading against the stream's long-run level."""
+    VOTE = 7
+    """Residual, mean of the last 60 readings and level, each too usual to tell alone."""
+
+
+#: Views that have residuals of their own: all but the vote.
+N_VIEWS = len(View) - 1
+#: Targets of the forecaster in the order of their views.
+_N_FORETOLD = 4
+
+
+@dataclass
+class UsualSpread(SlotArrays):
+    """The slow mean of the standard deviation of the last 60 readings, sensor's unit, shape (S,)."""
+
+    usual_spread: F64 = column(np.float64)
+
+    def learn(self, ix: Slots, deviation: F64, spread: F64, n: I64) -> None:
+        """Take in the newest deviations; ``n`` readings were before these, shape (A,) each."""
+        usual = self.usual_spread[ix]
+        bound = np.where(n < N_RECENT, np.inf, _CLIP * spread)
+        self.usual_spread[ix] = usual + np.clip(deviation - usual, -bound, bound) / np.minimum(n + 1, _MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The newest readings of A streams, shape (A,) each, sensor's unit.
+
+    Attributes:
+        value: The newest.
+        mean: Of the last 60.
+        deviation: Their standard deviation.
+    """
+
+    value: F64
+    mean: F64
+    deviation: F64
+
+    @classmethod
+    def of(cls, values: F64, n: I64) -> "Recent":
+        """Sum up the newest readings, oldest first, shape (A, 60), of which the last ``n`` are there.
+
+        Example:
+            >>> Recent.of(np.array([[0.0, 0.0, 2.0, 4.0]]), np.array([2])).mean.tolist()
+            [3.0]
+        """
+        width = values.shape[1]
+        count = np.minimum(n, width)
+        if count.min(initial=width) == width:
+            return cls(values[:, -1], values.mean(axis=1), values.std(axis=1))
+        is_there = np.arange(width) >= width - count[:, None]
+        mean = np.where(is_there, values, 0.0).sum(axis=1) / count
+        variance = np.where(is_there, (values - mean[:, None]) ** 2, 0.0).sum(axis=1) / count
+        return cls(values[:, -1], mean, np.sqrt(variance))
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual of A streams, shape (A,) each, sensor's unit, from readings before the newest.
+
+    Attributes:
+        level: Long-run level.
+        spread: Long-run spread, never 0.
+        deviation: Slow mean of the standard deviation of 60 readings.
+    """
+
+    level: F64
+    spread: F64
+    deviation: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the views show of A readings.
+
+    Attributes:
+        views: Signed, NaN where a view has nothing to be held against, shape (A, 7).
+        sizes: Of the residual and of the mean of the last 60 readings against the level, sensor's unit, > 0, (A, 2).
+    """
+
+    views: F64
+    sizes: F64
+
+
+def look(came: F64, foretold: F64, scale: F64, recent: Recent, usual: Usual) -> Found:
+    """Hold what came against what was foretold and what is usual.
+
+    Args:
+        came: What came of each target, shape (A, 4): the next reading, the means of the next few and many, the
+            log of the activity.
+        foretold: What was foretold of it, same units, shape (A, 4).
+        scale: Foretold scale, same units, NaN where nothing may be held against the forecast, shape (A, 4).
+        recent: The newest readings.
+        usual: What is usual.
+
+    Returns:
+        The views. Floors keep a network that has become very sure of a quiet stream from calling trifles strange.
+    """
+    floor = FLOOR_OF_SPREAD * usual.spread
+    residual = np.where(np.isnan(scale), np.nan, came - foretold)
+    floors = np.column_stack((floor, floor, floor, np.full(len(floor), FLOOR_OF_ACTIVITY)))
+    views = np.empty((len(came), N_VIEWS))
+    views[:, :_N_FORETOLD] = residual / (scale + floors)
+    is_known = ~np.isnan(residual[:, View.NEXT_READING])
+    views[:, View.RESIDUAL] = shrunk(residual[:, View.NEXT_READING], floor)
+    views[:, View.SPREAD] = np.where(is_known, recent.deviation - usual.deviation, np.nan)
+    views[:, View.LEVEL] = np.where(is_known, shrunk(recent.value - usual.level, floor), np.nan)
+    size = np.abs(residual[:, View.NEXT_READING])
+    away = np.where(is_known, np.abs(recent.mean - usual.level), np.nan)
+    return Found(views, np.maximum(np.column_stack((size, away)), floor[:, None]))
+
+
+def shrunk(value: F64, floor: F64) -> F64:
+    """Return values moved towards 0 by a floor, as far as 0, shape (A,) each.
+
+    Example:
+        >>> shrunk(np.array([3.0, -3.0, 0.5]), np.ones(3)).tolist()
+        [2.0, -2.0, 0.0]
+    """
+    found: F64 = np.sign(value) * np.maximum(np.abs(value) - floor, 0.0)
+    return found + 0.0
