@@ -12,8 +12,7 @@ import typer
 from pipeline.cli.evaluate_common import Config, JsonOut, each_alone, progress_bar, tables
 from pipeline.core.errors import UsageError
 
-#: False alarms that are promised, per stream and day.
-PROMISED_PER_DAY = 1 / 30
+_DAY_S = 86_400.0
 
 Names = Annotated[list[str] | None, typer.Option(metavar="NAME,...", help="Only these; default: all.")]
 
@@ -60,9 +59,9 @@ def battery(
     with progress_bar(len(chosen_kinds) * streams) as advance:
         outcome = run_battery(plan, workers or os.cpu_count() or 1, advance)
     report = Report(
-        kinds=kind_rows(outcome, PROMISED_PER_DAY),
+        kinds=kind_rows(outcome, _DAY_S / settings.detection.seconds_per_false_alarm),
         faults=fault_rows(outcome),
-        promise="1 in 30 days",
+        promise=settings.detection.false_alarms_per_stream,
         n_readings=outcome.n_readings,
         seed=seed,
         took_s=perf_counter() - began,

@@ -57,7 +57,7 @@ class Report:
 
 def kinds_table(report: Report) -> Table:
     """Lay out the clean streams: false alarms beside the promise, and false verdicts."""
-    table = _table(f"Clean streams: false alarms, promised {report.promise} and stream", "kind")
+    table = _table(f"Clean streams: false alarms; promised is {report.promise} and stream", "kind")
     for heading in ("streams", "days", "false alarms", "in 30 days", "times promised", "95 %", "streams with any"):
         table.add_column(heading, justify="right")
     table.add_column("false verdicts")

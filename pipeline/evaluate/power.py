@@ -40,7 +40,7 @@ SIZES: Mapping[str, tuple[float, ...]] = {
 }
 #: Share of the places at which a size must be found.
 ENOUGH = 0.9
-_N_MARGIN = 100  # readings after warm-up before the first place
+_N_MARGIN = 100  # readings before the first place after which alert levels are the stream's own
 _MAD_TO_SD = 1.4826
 _IN_SD = frozenset({"spike", "step", "ramp", "noise_up", "noise_down"})
 _NEEDS_CYCLE = frozenset({"lost_cycle", "phase_shift"})
@@ -126,7 +126,8 @@ def power_of(
     """
     check_apart(settings)
     series = recorded_series(time, value)
-    places = _places(stream, len(series.time), settings.detection.n_warmup + _N_MARGIN, n_places)
+    first = max(settings.detection.n_warmup, settings.detection.n_settled) + _N_MARGIN
+    places = _places(stream, len(series.time), first, n_places)
     session = Session(settings)
     series = _measured(series, _advance(session, stream, series, 0, places[0]))
     seen: list[Mapping[_Case, Sighting]] = []

@@ -18,7 +18,13 @@ from pipeline.evaluate.power_report import as_json, power_table, summary_lines
 from pipeline.evaluate.power_series import recorded_series
 
 NAN = math.nan
-QUICK = Settings.model_validate({"training": {"enabled": False}, "detection": {"n_warmup": 200}})
+#: Untrained, soon settled, and hardly ever wrong.
+QUICK = Settings.model_validate(
+    {
+        "training": {"enabled": False},
+        "detection": {"n_warmup": 200, "n_settled": 200, "false_alarms_per_stream": "1 per 300 days"},
+    }
+)
 
 
 def noise(n: int) -> tuple[F64, F64]:
