@@ -27,15 +27,16 @@ def power(
     """
     from pipeline.evaluate.battery_files import check_results, write_results
     from pipeline.runtime.configuration import load_settings
-    from pipeline.runtime.replay_files import check_stream
-    from pipeline.sources.recording import read_recording
+    from pipeline.runtime.replay_files import check_stream, read_recordings
 
     check_results(json_out, plot)
     settings = load_settings(config) if config else each_alone()
-    recording = read_recording(file)
+    recordings = read_recordings([file], lambda line: typer.echo(f"foretell: {line}", err=True))
+    if not recordings:
+        raise typer.Exit(2)
     if stream is not None:
-        check_stream(stream, [recording])
-    readings = recording.readings
+        check_stream(stream, recordings)
+    readings = recordings[0].readings
     chosen = [stream] if stream is not None else list(readings.names)
     if plot is not None and len(chosen) > 1:
         raise UsageError(f"--plot {plot}", f"the file holds {len(chosen)} streams", "choose one with --stream NAME")
