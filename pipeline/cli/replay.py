@@ -77,14 +77,17 @@ def _progress(n_readings: int) -> Iterator[Callable[[int], None]]:
 
 
 def _report(result: "ReplayResult", took_s: float) -> None:
-    """Print the episodes and one line of summary."""
+    """Print the episodes, the health verdicts and one line of summary."""
     from rich.console import Console
 
     from pipeline.runtime.replay_report import episode_table, summary
+    from pipeline.runtime.replay_verdicts import verdict_table, verdicts_held
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=400)
     if result.episodes:
         console.print(episode_table(result.episodes, console.width))
+    if held := verdicts_held(result.steps.health_events):
+        console.print(verdict_table(held))
     console.print(summary(result, took_s), markup=False, highlight=False, soft_wrap=True)

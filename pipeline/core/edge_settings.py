@@ -70,7 +70,7 @@ class AlertSettings(Section):
     topic_prefix: str = Field(
         "foretell",
         pattern=r"^[A-Za-z0-9_./-]{1,64}$",
-        title="Alerts go to PREFIX/SITE/alert/STREAM.",
+        title="Alerts go to PREFIX/SITE/alert/STREAM, health verdicts to PREFIX/SITE/health/STREAM.",
         description="Outside every topic that is read, or alerts would be read as readings.",
     )
     publish: bool = Field(default=True, title="Publish alerts over MQTT, beside the log.")

@@ -86,11 +86,15 @@ class Verdicts(SlotArrays):
         self.since_s[change.cleared, at] = np.nan
 
 
-def number(value: float) -> str:
+#: What a verdict says that ends because what it found has lasted long enough.
+NEW_NORMAL = "has become usual: it is judged by what it does now"
+
+
+def number(value: float, digits: int = 6) -> str:
     """Return a number in the sensor's unit as people write it.
 
     Example:
-        >>> number(21.400000000000002), number(65535.0), number(1e-7)
-        ('21.4', '65535', '1e-07')
+        >>> number(21.400000000000002), number(65535.0), number(0.123456, 2)
+        ('21.4', '65535', '0.12')
     """
-    return f"{value:.6g}"
+    return f"{value:.{digits}g}"

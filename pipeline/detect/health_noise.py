@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, F64, I8, I32, I64, Bool
-from pipeline.detect.health import Change, number
+from pipeline.detect.health import NEW_NORMAL, Change, number
 
 #: Readings that flutter is measured over, and readings between two measurements.
 WINDOW, EVERY = 66, 16
@@ -27,7 +27,7 @@ DIMENSIONS = {"waiting": _DELAY}
 #: all of that when extremes are first believed, as what is rarer has not been seen yet.
 _MARGIN, _SHARE = float(np.log2(1.5)), 0.5
 #: Measurements in a row that raise too quiet, that raise noisy, and that clear either.
-_N_QUIET, _N_NOISY, _N_USUAL = 4, 3, 2
+_N_QUIET, _N_NOISY, _N_USUAL = 4, 2, 2
 #: Logarithm that stands for none at all.
 _NONE = -np.inf
 #: Share of the recent measurements that found some, from which a stream may be called noisy, and too quiet.
@@ -55,6 +55,7 @@ class Flutter(SlotArrays):
         n_beyond: Measurements in a row beyond a limit: above 0 too high, below 0 too low.
         n_within: Measurements in a row within what was usual, while a verdict holds.
         n_held: Measurements since a verdict was raised.
+        began_s: Event time of the first of the measurements beyond, Unix seconds.
     """
 
     low: F32 = column(np.float32, fill=np.inf)
@@ -68,6 +69,7 @@ class Flutter(SlotArrays):
     n_beyond: I8 = column(np.int8)
     n_within: I8 = column(np.int8)
     n_held: I32 = column(np.int32)
+    began_s: F64 = column(np.float64)
 
     def step(self, slots: I64, value: F64, time: F64, state: "Held") -> tuple[Change, Change]:
         """Take in a measurement of some streams.
@@ -93,14 +95,15 @@ class Flutter(SlotArrays):
         beyond = np.where(is_high, np.maximum(before, 0) + 1, np.where(is_low, np.minimum(before, 0) - 1, 0))
         beyond = np.where(is_fit, beyond, 0)
         self.n_beyond[slots] = beyond
+        self.began_s[slots] = np.where(np.abs(beyond) == 1, time, self.began_s[slots])
         quiet, noisy = beyond <= -_N_QUIET, beyond >= _N_NOISY
         cleared = self._clear(slots, now, is_held, state)
         is_taught = ~is_held & ~state.is_resting & (beyond == 0) & ~(state.is_at_edge & (now < lower))
         self._learn(slots[is_taught], now[is_taught], lower[is_taught], upper[is_taught], is_known[is_taught])
         self._forget_waiting(slots[quiet | noisy | is_held])
         return (
-            Change(slots[quiet], time[quiet], slots[cleared & state.is_quiet]),
-            Change(slots[noisy], time[noisy], slots[cleared & state.is_noisy]),
+            Change(slots[quiet], self.began_s[slots[quiet]], slots[cleared & state.is_quiet]),
+            Change(slots[noisy], self.began_s[slots[noisy]], slots[cleared & state.is_noisy]),
         )
 
     def forget(self, slots: I64) -> None:
@@ -161,24 +164,22 @@ class Flutter(SlotArrays):
 
     def why_quiet(self, slot: int) -> str:
         """Say why a stream was just called too quiet."""
-        return f"moves by {self._unit(slot, self.now)} from reading to reading, where it never moved by less than " + (
-            self._unit(slot, self.low)
-        )
+        now, low = self._unit(slot, self.now), self._unit(slot, self.low)
+        return f"jitters by only {now} from reading to reading, where it was never less than {low}"
 
     def why_noisy(self, slot: int) -> str:
         """Say why a stream was just called noisy."""
-        return f"jitters by {self._unit(slot, self.now)} from reading to reading, where it was never more than " + (
-            self._unit(slot, self.high)
-        )
+        now, high = self._unit(slot, self.now), self._unit(slot, self.high)
+        return f"jitters by {now} from reading to reading, where it was never more than {high}"
 
     def end(self, slot: int) -> str:
         """Say why a verdict was just cleared."""
         if self.n[slot] == 0:
-            return "has become usual: it is judged by what it does now"
+            return NEW_NORMAL
         return f"jitters by {self._unit(slot, self.now)} from reading to reading, as usual"
 
     def _unit(self, slot: int, logarithm: F32) -> str:
-        return number(float(np.exp2(np.float64(logarithm[slot]))))
+        return number(float(np.exp2(np.float64(logarithm[slot]))), 3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F64, I8, I32, I64, Bool, Slots
-from pipeline.detect.health import NO_CHANGE, Change, number
+from pipeline.detect.health import NEW_NORMAL, NO_CHANGE, Change, number
 
 #: Readings between two lessons: of so many, the second lowest and second highest count.
 EVERY = 16
@@ -30,17 +30,17 @@ class Reach(SlotArrays):
     """Where each stream's readings lie.
 
     Attributes:
-        given_low, given_high: Given limits, sensor's unit, NaN for none, shape (S,).
-        low, high: Lowest and highest so far, slowly forgotten; of counters, of increments.
+        is_given: Limits were given: they are not learnt, shape (S,).
+        low, high: Lowest and highest so far, slowly forgotten, sensor's unit; of counters, of increments.
         floor, ceiling: Limits in force, -inf and inf for none.
         n_lessons: Times that readings which moved were learnt.
         n_outside: Readings in a row outside.
         n_inside: Readings in a row inside, while the verdict holds.
         n_held: Readings since the verdict was raised.
+        began_s: Event time of the first of the readings outside, Unix seconds.
     """
 
-    given_low: F64 = column(np.float64, fill=np.nan)
-    given_high: F64 = column(np.float64, fill=np.nan)
+    is_given: Bool = column(np.bool_)
     low: F64 = column(np.float64, fill=np.inf)
     high: F64 = column(np.float64, fill=-np.inf)
     floor: F64 = column(np.float64, fill=-np.inf)
@@ -49,11 +49,11 @@ class Reach(SlotArrays):
     n_outside: I8 = column(np.int8)
     n_inside: I8 = column(np.int8)
     n_held: I32 = column(np.int32)
+    began_s: F64 = column(np.float64)
 
     def give(self, slot: int, low: float | None, high: float | None) -> None:
         """Set the given limits of a stream; None for none."""
-        self.given_low[slot] = self.floor[slot] = np.nan if low is None else low
-        self.given_high[slot] = self.ceiling[slot] = np.nan if high is None else high
+        self.is_given[slot] = low is not None or high is not None
         self.floor[slot] = -np.inf if low is None else low
         self.ceiling[slot] = np.inf if high is None else high
 
@@ -74,9 +74,10 @@ class Reach(SlotArrays):
         is_outside = (value < self.floor[ix]) | (value > self.ceiling[ix])
         if not (is_outside.any() or is_held.any() or self.n_outside[ix].any()):
             return NO_CHANGE
-        is_given = self.is_given(ix)
+        is_given = self.is_given[ix]
         outside = np.minimum(np.where(is_outside, self.n_outside[ix] + 1, 0), _N_OUTSIDE)
         self.n_outside[ix] = outside
+        self.began_s[ix] = np.where(is_outside & (outside == 1), time, self.began_s[ix])
         inside = np.where(is_held & ~is_outside, self.n_inside[ix] + 1, 0)
         self.n_inside[ix] = inside
         held = np.where(is_held, self.n_held[ix] + 1, 0)
@@ -86,12 +87,7 @@ class Reach(SlotArrays):
         is_cleared = is_held & ((inside >= _N_INSIDE) | is_accepted)
         self.forget(slots[is_accepted])
         self.n_inside[slots[is_cleared]] = 0
-        return Change(slots[is_raised], time[is_raised], slots[is_cleared])
-
-    def is_given(self, ix: Slots) -> Bool:
-        """Say which streams have given limits, shape (A,)."""
-        found: Bool = ~(np.isnan(self.given_low[ix]) & np.isnan(self.given_high[ix]))
-        return found
+        return Change(slots[is_raised], self.began_s[slots[is_raised]], slots[is_cleared])
 
     def learn(self, slots: I64, value: F64, is_taught: Bool, n_believed: int, margin: float) -> None:
         """Learn the range from the newest readings of some streams, and set the limits.
@@ -110,7 +106,7 @@ class Reach(SlotArrays):
         low, high = np.minimum(low + fading, ordered[:, 1]), np.maximum(high - fading, ordered[:, -2])
         self.low[at], self.high[at] = low, high
         self.n_lessons[at] += ordered[:, -2] > ordered[:, 1]  # how far it moves is not learnt while it rests
-        has_limits = (self.n_lessons[at] >= n_believed) & (high > low) & ~self.is_given(at)
+        has_limits = (self.n_lessons[at] >= n_believed) & (high > low) & ~self.is_given[at]
         at, reach = at[has_limits], margin * (high - low)[has_limits]
         self.floor[at] = low[has_limits] - reach
         self.ceiling[at] = high[has_limits] + reach
@@ -125,31 +121,31 @@ class Reach(SlotArrays):
         """Start anew with streams whose values changed their meaning; given limits stay."""
         self.low[slots], self.high[slots] = np.inf, -np.inf
         self.n_lessons[slots] = self.n_outside[slots] = 0
-        learnt = slots[~self.is_given(slots)]
+        learnt = slots[~self.is_given[slots]]
         self.floor[learnt], self.ceiling[learnt] = -np.inf, np.inf
 
     def why(self, slot: int, value: float) -> str:
         """Say why a stream was just called out of range."""
-        if self.is_given(np.array([slot]))[0]:
-            low, high = float(self.given_low[slot]), float(self.given_high[slot])
-            return f"reads {number(value)}, outside the limits given: {_limits(low, high)}"
+        if self.is_given[slot]:
+            limits = _limits(float(self.floor[slot]), float(self.ceiling[slot]))
+            return f"reads {number(value)}, outside the limits given: {limits}"
         low, high = float(self.low[slot]), float(self.high[slot])
         return f"reads {number(value)}, far from all before: {number(low)} to {number(high)}"
 
     def end(self, slot: int, value: float) -> str:
         """Say why the verdict was just cleared."""
-        if np.isfinite(self.low[slot]) or self.is_given(np.array([slot]))[0]:
+        if np.isfinite(self.low[slot]) or self.is_given[slot]:
             return f"reads {number(value)}, inside again"
-        return "has become usual: it is judged by what it does now"
+        return NEW_NORMAL
 
 
 def _limits(low: float, high: float) -> str:
     """Return limits in words.
 
     Example:
-        >>> _limits(0.0, float("nan")), _limits(-5.0, 5.0)
+        >>> _limits(0.0, float("inf")), _limits(-5.0, 5.0)
         ('at least 0', '-5 to 5')
     """
-    if np.isnan(low) or np.isnan(high):
-        return f"at most {number(high)}" if np.isnan(low) else f"at least {number(low)}"
+    if np.isinf(low) or np.isinf(high):
+        return f"at most {number(high)}" if np.isinf(low) else f"at least {number(low)}"
     return f"{number(low)} to {number(high)}"

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, F64, I8, I32, I64, Bool
-from pipeline.detect.health import Change, number
+from pipeline.detect.health import NEW_NORMAL, Change, number
 
 #: Readings that a step is taken from; also the readings between two.
 EVERY = 64
@@ -41,17 +41,19 @@ class Grain(SlotArrays):
         n_other: Steps in a row that were other: above 0 coarser, below 0 finer.
         n_same: Steps in a row like those before, while the verdict holds.
         n_held: Steps since the verdict was raised.
+        began_s: Event time of the first of the other steps, Unix seconds.
     """
 
-    finest: F64 = column(np.float64, fill=np.inf)
-    coarsest: F64 = column(np.float64)
-    now: F64 = column(np.float64, fill=np.nan)
-    pending: F64 = column(np.float64)
+    finest: F32 = column(np.float32, fill=np.inf)
+    coarsest: F32 = column(np.float32)
+    now: F32 = column(np.float32, fill=np.nan)
+    pending: F32 = column(np.float32)
     grid: F32 = column(np.float32)
     n: I32 = column(np.int32)
     n_other: I8 = column(np.int8)
     n_same: I8 = column(np.int8)
     n_held: I32 = column(np.int32)
+    began_s: F64 = column(np.float64)
 
     def step(self, slots: I64, value: F64, size: F64, time: F64, state: "Held") -> Change:
         """Take in the newest readings of some streams.
@@ -77,11 +79,12 @@ class Grain(SlotArrays):
         before = self.n_other[slots]
         other = np.where(is_coarser, np.maximum(before, 0) + 1, np.where(is_finer, np.minimum(before, 0) - 1, 0))
         self.n_other[slots] = other
+        self.began_s[slots] = np.where(np.abs(other) == 1, time, self.began_s[slots])
         is_raised = np.abs(other) >= _N_IN_A_ROW
         self._learn(slots, step, is_grid, ~is_held & (other == 0))
         self.pending[slots] = np.where(is_coarser, np.maximum(self.pending[slots], step), 0.0)
         cleared = self._clear(slots, step, is_held, state.n_accepted)
-        return Change(slots[is_raised], time[is_raised], cleared)
+        return Change(slots[is_raised], self.began_s[slots[is_raised]], cleared)
 
     def forget(self, slots: I64) -> None:
         """Start anew with streams whose values changed their meaning."""
@@ -113,16 +116,16 @@ class Grain(SlotArrays):
 
     def why(self, slot: int) -> str:
         """Say why a stream's resolution was just found to have changed."""
-        now = number(float(self.now[slot]))
+        now = number(float(self.now[slot]), 3)
         if self.n_other[slot] > 0:
-            return f"moves in steps of {now}, where they were {number(float(self.coarsest[slot]))} at most"
-        return f"moves in steps of {now}, where they were {number(float(self.finest[slot]))} at least"
+            return f"moves in steps of {now}, where they were {number(float(self.coarsest[slot]), 3)} at most"
+        return f"moves in steps of {now}, where they were {number(float(self.finest[slot]), 3)} at least"
 
     def end(self, slot: int) -> str:
         """Say why the verdict was just cleared."""
         if self.n[slot] == 0:
-            return "has become usual: it is judged by what it does now"
-        return f"moves in steps of {number(float(self.now[slot]))}, as before"
+            return NEW_NORMAL
+        return f"moves in steps of {number(float(self.now[slot]), 3)}, as before"
 
 
 @dataclass(frozen=True, slots=True)

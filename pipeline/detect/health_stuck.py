@@ -16,7 +16,7 @@ from pipeline.core.records import F32, F64, I8, I32, I64, Bool, Slots
 from pipeline.detect.health import NO_CHANGE, NO_SLOTS, Change, number
 
 #: Bins of run lengths: bin k counts runs of 2**k to 2**(k + 1) - 1 readings, the last one all longer ones.
-_N_BINS = 18
+_N_BINS = 14
 #: Dimensions of the arrays: ``Runs.empty(n_streams, **DIMENSIONS)``.
 DIMENSIONS = {"lengths": _N_BINS}
 #: Shortest run that is ever called stuck, and how often a longer one is looked at, readings.
@@ -29,8 +29,8 @@ _RATIO = 2.0
 _N_TAIL = 8
 #: What one run that stands alone is extended by: twice as long is a quarter as frequent.
 _EXPONENT = 2.0
-#: A run that was called stuck counts as this many times the one that it takes to call it so: if it was none,
-#: the next like it is longer tolerated, and if it was, the next one is still found.
+#: A run that was called stuck is the longest so far by this many times what it took to call it so, and counts no
+#: further: if it was a rest, the next like it is longer tolerated, and if it was not, the next is found in time.
 _LEARNT = 4
 #: Changes of the value that clear a verdict.
 _N_MOVES = 3
@@ -52,7 +52,7 @@ class Runs(SlotArrays):
         n_limit: Readings at which it was called stuck; 0 where it was not.
         n_moves: Changes of the value since it was.
         longest: Most readings of a run that ended.
-        count: Runs by length, fading, float32, shape (S, 18).
+        count: Runs by length, fading, float32, shape (S, 14).
         first_s: Event time of the stream's first reading.
     """
 
@@ -107,11 +107,12 @@ class Runs(SlotArrays):
 
     def _end(self, slots: I64, length: I32, is_ended: Bool) -> None:
         """Count the runs that ended."""
-        at = slots[is_ended]
-        limit = _LEARNT * self.n_limit[at]
-        counted = np.where(limit > 0, np.minimum(length[is_ended], limit), length[is_ended])
-        self.count[at, np.minimum(np.frexp(counted)[1] - 1, _N_BINS - 1)] += np.float32(1)
-        self.longest[at] = np.maximum(self.longest[at], counted)
+        at, length = slots[is_ended], length[is_ended]
+        limit = self.n_limit[at]
+        was_stuck = limit > 0
+        self.count[at, np.minimum(np.frexp(length)[1] - 1, _N_BINS - 1)] += (~was_stuck).astype(np.float32)
+        learnt = np.where(was_stuck, np.minimum(length, _LEARNT * limit), length)
+        self.longest[at] = np.maximum(self.longest[at], learnt)
         self.n_limit[at] = 0
 
     def _fade(self, slots: I64) -> None:

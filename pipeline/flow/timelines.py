@@ -32,7 +32,7 @@ class Followed:
 def follow(settings: HealthSettings, state: State, batch: Batch, outcome: I8, now: float) -> Followed:
     """Count the readings of a batch that were refused because of their time, and follow clocks that were set back.
 
-    Streams of which any reading of the batch was accepted have a clock that works.
+    Of a stream of which readings of the batch were accepted, only those count that came after the last of them.
 
     Args:
         settings: Those of health.
@@ -44,10 +44,11 @@ def follow(settings: HealthSettings, state: State, batch: Batch, outcome: I8, no
     is_refused = (outcome == Outcome.LATE) | (outcome == Outcome.FUTURE)
     if not is_refused.any() or not settings.enabled:
         return Followed(NO_SLOTS, [])
-    is_working = np.zeros(state.capacity, np.bool_)
-    is_working[batch.slot[outcome == Outcome.ACCEPTED]] = True
+    accepted = outcome == Outcome.ACCEPTED
+    last = np.full(state.capacity, -1, np.int64)  # accepted reading of each stream, by its place in the source
+    np.maximum.at(last, batch.slot[accepted], batch.seq[accepted])
     rows = np.flatnonzero(is_refused)
-    rows = rows[~is_working[batch.slot[rows]]]
+    rows = rows[batch.seq[rows] > last[batch.slot[rows]]]
     rows = rows[np.lexsort((batch.seq[rows], batch.slot[rows]))]
     is_moved = np.zeros(state.capacity, np.bool_)
     again, events = [NO_SLOTS], list[HealthEvent]()

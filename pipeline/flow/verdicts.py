@@ -96,7 +96,7 @@ def give_ranges(settings: HealthSettings, state: State, slots: Sequence[int]) ->
         entry = next((entry for entry in settings.ranges if fnmatchcase(name, entry.match)), None)
         if entry is not None:
             state.reach.give(slot, entry.low, entry.high)
-        elif state.reach.is_given(np.array([slot]))[0]:
+        elif state.reach.is_given[slot]:
             state.reach.give(slot, None, None)
 
 
@@ -128,7 +128,7 @@ def _stuck(settings: HealthSettings, state: State, look: Look) -> _Finding:
 
 def _range(settings: HealthSettings, state: State, look: Look) -> _Finding:
     ix, reach = look.ix, state.reach
-    value = np.where(reach.is_given(ix), look.reading, look.value) if settings.ranges else look.value
+    value = np.where(reach.is_given[ix], look.reading, look.value) if settings.ranges else look.value
     is_held = state.verdicts.held(ix, Health.OUT_OF_RANGE)
     change = reach.step(look.slots, ix, look.time, value, is_held, settings.n_accepted)
     due = (look.n + 1) % health_range.EVERY == 0

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from pipeline.core.clock import Clock
 from pipeline.core.errors import ForetellError, printable
-from pipeline.core.records import EpisodeEvent
+from pipeline.core.records import EpisodeEvent, HealthEvent
 from pipeline.core.settings import Settings
 from pipeline.decode.payloads import MAX_PAYLOAD_BYTES
 from pipeline.runtime.clocks import SystemClock
@@ -21,7 +21,7 @@ from pipeline.runtime.intake import Intake, checked_routes, take_in
 from pipeline.runtime.session import FleetView, Session
 from pipeline.runtime.telemetry import Telemetry, foretell_version
 from pipeline.runtime.tuner import Tuner
-from pipeline.sinks.alerts import alert
+from pipeline.sinks.alerts import alert, verdict
 from pipeline.sinks.exporter import Exporter
 from pipeline.sinks.publisher import AlertPublisher
 from pipeline.sources.inbox import Inbox, Message
@@ -170,6 +170,7 @@ class Daemon:
             with self._telemetry.timed_step():
                 steps = self._session.process(intake.readings, now_s)
             self._tell(steps.events)
+            self._tell_verdicts(steps.health_events)
         self._telemetry.lag_s = max(0.0, now_s - messages[0].arrival_s)
 
     def _tell(self, events: list[EpisodeEvent]) -> None:
@@ -182,6 +183,13 @@ class Daemon:
             if self._settings.alerts.publish:
                 self._publisher.publish(event)
         self._on_events(events)
+
+    def _tell_verdicts(self, events: list[HealthEvent]) -> None:
+        """Send verdicts about sensors that were raised or cleared to the log and the broker."""
+        for event in events:
+            _log.warning("health", extra={"fields": {"health": verdict(event, self._settings.site)}})
+            if self._settings.alerts.publish:
+                self._publisher.publish_verdict(event)
 
     def _fine_tune(self) -> None:
         if self._settings.training.in_child:

@@ -1,6 +1,6 @@
-"""Alerts as JSON: what an episode that opened or closed tells the outside world.
+"""Alerts and health verdicts as JSON: what an episode or a verdict that came or went tells the outside world.
 
-Comes in: an ``EpisodeEvent``. Goes out: a dictionary with stable keys, or its JSON text; a missing
+Comes in: an ``EpisodeEvent`` or a ``HealthEvent``. Goes out: a dictionary with stable keys, or its JSON text; a missing
 number is null, never NaN. Pure: this module refuses to know where alerts go.
 """
 
@@ -8,7 +8,7 @@ import json
 import math
 from datetime import UTC, datetime
 
-from pipeline.core.records import EpisodeEvent, Event
+from pipeline.core.records import EpisodeEvent, Event, HealthEvent
 
 #: Version of the keys below; raised when one changes its meaning or goes away.
 ALERT_VERSION = 1
@@ -61,6 +61,34 @@ def state_json(event: EpisodeEvent) -> str:
     """
     state = "alert" if event.event is Event.OPEN else "ok"
     return json.dumps({"state": state, "episode": event.episode, "at": iso_time(event.at_s)}, allow_nan=False)
+
+
+def verdict(event: HealthEvent, site: str) -> dict[str, JsonValue]:
+    """Return a health verdict that was raised or cleared as plain values.
+
+    Args:
+        event: The verdict.
+        site: Name of the plant or house.
+
+    Returns:
+        ``event`` (raise or clear), ``verdict`` (stuck, noisy, ...), ``stream``, ``site``, ``since`` and
+        ``at`` (ISO 8601, UTC, event time), ``text`` (why, in plain words), ``version``.
+    """
+    return {
+        "event": "raise" if event.raised else "clear",
+        "verdict": str(event.verdict.name).lower(),
+        "stream": event.stream,
+        "site": site,
+        "since": iso_time(event.since_s),
+        "at": iso_time(event.at_s),
+        "text": event.text,
+        "version": ALERT_VERSION,
+    }
+
+
+def verdict_json(event: HealthEvent, site: str) -> str:
+    """Return ``verdict`` as one line of JSON."""
+    return json.dumps(verdict(event, site), allow_nan=False)
 
 
 def iso_time(time_s: float) -> str | None:

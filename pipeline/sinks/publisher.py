@@ -1,7 +1,8 @@
-"""Publishes alerts over MQTT: each as it happens, and a retained state beside it.
+"""Publishes alerts over MQTT: each as it happens, and a retained state beside it; and health verdicts.
 
-Comes in: episodes that opened or closed. Goes out: ``PREFIX/SITE/alert/STREAM`` and, retained,
-``PREFIX/SITE/state/STREAM``, both QoS 1. While the broker is away paho keeps a bounded number of
+Comes in: episodes that opened or closed, verdicts that were raised or cleared. Goes out:
+``PREFIX/SITE/alert/STREAM``, retained ``PREFIX/SITE/state/STREAM``, and ``PREFIX/SITE/health/STREAM``,
+all QoS 1. While the broker is away paho keeps a bounded number of
 them and sends them after it is back. This module refuses to know how the connection is made.
 """
 
@@ -12,8 +13,8 @@ import paho.mqtt.client as paho
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from pipeline.core.records import EpisodeEvent
-from pipeline.sinks.alerts import alert_json, state_json
+from pipeline.core.records import EpisodeEvent, HealthEvent
+from pipeline.sinks.alerts import alert_json, state_json, verdict_json
 
 #: Messages waiting for the broker at most, two for each alert.
 MAX_WAITING = 2000
@@ -53,6 +54,10 @@ class AlertPublisher:
         self._send(f"{self._base}/alert/{event.stream}", alert_json(event, self._site), retain=False)
         self._send(f"{self._base}/state/{event.stream}", state_json(event), retain=True)
 
+    def publish_verdict(self, event: HealthEvent) -> None:
+        """Publish a verdict that was raised or cleared; returns at once."""
+        self._send(f"{self._base}/health/{event.stream}", verdict_json(event, self._site), retain=False)
+
     def flush(self, limit_s: float) -> bool:
         """Wait until the broker has acknowledged everything.
 
@@ -90,6 +95,6 @@ def publish_filters(prefix: str, site: str) -> tuple[str, ...]:
 
     Example:
         >>> publish_filters("foretell", "home")
-        ('foretell/home/alert/#', 'foretell/home/state/#')
+        ('foretell/home/alert/#', 'foretell/home/state/#', 'foretell/home/health/#')
     """
-    return (f"{prefix}/{site}/alert/#", f"{prefix}/{site}/state/#")
+    return tuple(f"{prefix}/{site}/{what}/#" for what in ("alert", "state", "health"))

@@ -1,0 +1,215 @@
+"""Health verdicts through the engine: bits while they hold, events in words, what does not teach, what is resumed."""
+
+import numpy as np
+import pytest
+
+from pipeline.core.errors import UsageError
+from pipeline.core.health_settings import HealthSettings
+from pipeline.core.records import F64, I64, U16, Health, HealthEvent, Readings, Steps
+from pipeline.core.settings import Settings, parse_settings
+from pipeline.evaluate.battery_faults import apply
+from pipeline.evaluate.battery_signals import KINDS, clean
+from pipeline.flow.snapshot import pack, pack_model, unpack, unpack_model
+from pipeline.flow.state import State
+from pipeline.flow.verdicts import Look, watch
+from pipeline.runtime.session import Session
+from pipeline.streams.counters import to_increments
+
+SMALL = """
+streams: {window_len: 128}
+forecast: {hidden: 4}
+training: {enabled: false, window: 32}
+health: {n_warmup: 256, n_accepted: 512, ranges: %s}
+"""
+N, BEGIN = 600, 400
+CHUNK = 48
+
+
+def small(ranges: str = "[]") -> Settings:
+    return parse_settings(SMALL % ranges, "test")
+
+
+def readings_of(value: F64, name: str = "room/t") -> Readings:
+    """Return a stream of a reading a minute."""
+    n = len(value)
+    time = np.asarray(1.77e9 + 60.0 * np.arange(n), np.float64)
+    return Readings([name], np.zeros(n, np.int32), time, value, np.zeros(n, np.uint8))
+
+
+def play(value: F64, session: Session | None = None, name: str = "room/t") -> tuple[U16, list[HealthEvent]]:
+    """Return the health of every reading, and the events."""
+    session = session or Session(small())
+    whole = readings_of(value, name)
+    steps = [session.process(whole.rows(slice(k, k + CHUNK)), now=np.inf) for k in range(0, len(value), CHUNK)]
+    return health_of(steps), [event for step in steps for event in step.health_events]
+
+
+def health_of(steps: list[Steps]) -> U16:
+    return np.concatenate([step.health for step in steps])
+
+
+def noise(n: int = N) -> F64:
+    return 20 + np.random.default_rng(1).normal(size=n)
+
+
+def stuck() -> F64:
+    value = noise()
+    value[BEGIN : BEGIN + 100] = 21.4
+    return value
+
+
+def test_the_bit_is_set_while_a_verdict_holds_and_events_tell_its_ends() -> None:
+    health, (raised, cleared) = play(stuck())
+    held = np.flatnonzero(health & Health.STUCK)
+    assert (raised.verdict, raised.raised, cleared.raised) == (Health.STUCK, True, False)
+    assert raised.stream == "room/t"
+    assert raised.since_s == cleared.since_s == 1.77e9 + 60.0 * BEGIN
+    assert held.tolist() == list(range(held[0], BEGIN + 102))
+    assert (raised.at_s, cleared.at_s) == (1.77e9 + 60.0 * held[0], 1.77e9 + 60.0 * (BEGIN + 102))
+    assert raised.text.startswith("has not moved from 21.4 for ")
+    assert cleared.text == "moves again"
+
+
+def test_the_view_shows_what_holds_now() -> None:
+    session = Session(small())
+    play(stuck()[: BEGIN + 50], session)
+    assert session.view().health.tolist() == [Health.STUCK]
+
+
+def test_readings_under_the_verdict_teach_no_scale() -> None:
+    session, other = Session(small()), Session(small())
+    play(stuck()[: BEGIN + 60], session)
+    play(stuck()[: BEGIN + 90], other)
+    assert session.state.scaling.var[0] == other.state.scaling.var[0]
+    play(stuck(), moved := Session(small()))
+    assert moved.state.scaling.var[0] != session.state.scaling.var[0]
+
+
+@pytest.mark.parametrize("packed_at", [BEGIN + 5, BEGIN + 50, BEGIN + 101])
+def test_what_is_packed_in_the_middle_goes_on_as_if_it_were_not(packed_at: int) -> None:
+    session, whole = Session(small()), readings_of(stuck())
+    session.process(whole.rows(slice(0, packed_at)), now=np.inf)
+    resumed = Session(small())
+    resumed.state = unpack(pack(session.state), small())
+    resumed.model = unpack_model(pack_model(session.model), small())
+    rest = whole.rows(slice(packed_at, None))
+    expected, found = session.process(rest, now=np.inf), resumed.process(rest, now=np.inf)
+    assert np.array_equal(found.health, expected.health)
+    assert found.health_events == expected.health_events
+    assert pack(resumed.state) == pack(session.state)
+
+
+def test_given_limits_count_from_the_first_reading_for_the_streams_they_match() -> None:
+    session = Session(small("[{match: '*/t', low: 0, high: 30}, {match: '*', low: 100}]"))
+    value = noise(40)
+    value[3] = 99.0
+    health, events = play(value, session)
+    assert events[0].text == "reads 99, outside the limits given: 0 to 30"
+    assert np.flatnonzero(health & Health.OUT_OF_RANGE).tolist() == list(range(3, 3 + 16))
+    assert play(value, session, "room/power")[1][0].text.endswith("outside the limits given: at least 100")
+
+
+def test_limits_given_later_hold_after_a_restart() -> None:
+    session = Session(small())
+    play(noise(50), session)
+    ranges = small("[{match: 'room/*', high: 15}]")
+    assert unpack(pack(session.state), ranges).reach.ceiling[0] == 15.0
+    limited = Session(ranges)
+    play(noise(50), limited)
+    assert unpack(pack(limited.state), small()).reach.ceiling[0] == np.inf
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("health: {ranges: [{match: a, low: 2, high: 1}]}", "low must be smaller than high"),
+        ("health: {ranges: [{match: a}]}", "a range needs low, high or both"),
+        ("health: {n_warmup: 1}", "greater than or equal to 256"),
+    ],
+)
+def test_wrong_settings_are_refused_with_their_place(text: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        parse_settings(text, "edge.yaml")
+
+
+def test_a_counter_that_resets_is_told_and_its_increments_are_judged() -> None:
+    steps = np.random.default_rng(1).gamma(20, 1 / 20, 600)
+    register = 1000 + np.cumsum(steps)
+    register[500:] -= register[500] - 0.4
+    _, events = play(register)
+    assert [event.verdict for event in events] == [Health.COUNTER_RESET] * 2
+    assert events[0].text == f"the counter fell from {register[499]:.6g} to 0.4"
+
+
+def test_nothing_is_judged_where_that_is_switched_off() -> None:
+    settings = parse_settings("health: {enabled: false}\nforecast: {hidden: 4}\ntraining: {enabled: false}", "test")
+    assert play(stuck(), Session(settings))[1] == []
+
+
+def watch_only(shown: list[tuple[F64, F64]]) -> list[tuple[int, HealthEvent]]:
+    """Show streams, as event times and values, to the detectors without any network; return stream number and event."""
+    state = State.empty(Settings(), capacity=len(shown))
+    state.table.admit([f"s{i}" for i in range(len(shown))])
+    length = np.array([len(time) for time, _ in shown])
+    found = list[HealthEvent]()
+    for k in range(int(length.max())):
+        slots = np.flatnonzero(length > k)
+        time, reading = (np.array([shown[slot][column][k] for slot in slots]) for column in (0, 1))
+        found += _tick(state, slots, time, reading)
+    return [(int(event.stream[1:]), event) for event in found]
+
+
+def _tick(state: State, slots: I64, time: F64, reading: F64) -> list[HealthEvent]:
+    n = state.windows.n[slots]
+    interval = np.where(n > 0, time - state.windows.newest[slots], np.nan)
+    is_gap = interval > 20 * np.nan_to_num(state.cadence.step_s[slots], nan=np.inf)
+    state.cadence.learn(slots, interval, n)
+    _, value = state.counters.split(slots, reading, np.ones(len(slots)))
+    state.windows.push(slots, slots, time, value)
+    events = watch(HealthSettings(), state, Look(slots, slots, time, reading, value, n, interval, is_gap))
+    shown = slots[state.counters.learn(slots, reading, n)]
+    state.counters.is_counter[shown] = True
+    to_increments(state.windows, shown)
+    for part in (state.flutter, state.reach, state.grain):
+        part.forget(shown)
+    return events
+
+
+def test_clean_streams_of_the_battery_raise_at_most_one_verdict_in_all() -> None:
+    """78 streams of 30 days; docs/health.md has the figures of 2,600."""
+    streams = [series.readings() for kind in KINDS for series in clean(kind, 6, seed=3)]
+    assert sum(event.raised for _, event in watch_only(streams)) <= 1
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.8, 32.0), (-1.0, 0.0), (1000.0, -5.0)])
+def test_verdicts_do_not_depend_on_the_unit(a: float, b: float) -> None:
+    value = np.round(noise(4000), 2)
+    value[2000:2100] = 21.43
+    value[2600:3000] = 20 + 4 * (value[2600:3000] - 20)
+    value[3600:] = 20 + np.round(value[3600:] - 20)
+    time = np.asarray(60.0 * np.arange(len(value)), np.float64)
+    events = watch_only([(time, value), (time, a * value + b)])
+    told = [[(e.verdict, e.raised, e.at_s) for stream, e in events if stream == number] for number in (0, 1)]
+    assert told[0] == told[1]
+    assert {verdict for verdict, _, _ in told[0]} == {Health.STUCK, Health.NOISY, Health.RESOLUTION}
+
+
+@pytest.mark.parametrize(
+    ("fault", "size", "verdicts", "within"),
+    [
+        ("stuck", 1.0, Health.STUCK, 200),
+        ("noise_up", 3.0, Health.NOISY, 200),
+        ("noise_down", 0.1, Health.TOO_QUIET | Health.STUCK, 500),
+        ("unit", 1000.0, Health.OUT_OF_RANGE, 10),
+    ],
+)
+def test_faults_of_the_battery_are_found_where_they_can_be_seen(
+    fault: str, size: float, verdicts: Health, within: int
+) -> None:
+    kinds = [kind for kind in KINDS if kind not in {"constant", "report_on_change", "bursty"}]
+    planted = [apply(fault, size, clean(kind, 1, seed=3, days=15.0)[0], 3600) for kind in kinds]
+    events = watch_only([each.series.readings() for each in planted])
+    for i, (kind, each) in enumerate(zip(kinds, planted, strict=True)):
+        raised_s = [e.at_s for stream, e in events if stream == i and e.raised and e.verdict in verdicts]
+        assert raised_s, kind
+        assert 0 <= raised_s[0] - each.start_s <= within * 300.0, kind
