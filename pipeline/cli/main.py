@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from pipeline.cli.alerts import alerts
 from pipeline.cli.bench import bench
 from pipeline.cli.config import check_config, init
 from pipeline.cli.demo import demo
@@ -30,6 +31,7 @@ app.command()(replay)
 app.command()(simulate)
 app.command()(init)
 app.command("check-config")(check_config)
+app.add_typer(alerts, name="alerts")
 app.add_typer(evaluate, name="evaluate")
 app.command()(bench)
 

@@ -19,6 +19,9 @@ def replay(
     scores: Annotated[
         Path | None, typer.Option("--scores", metavar="OUT", help="Write one row per reading: .csv or .parquet.")
     ] = None,
+    alerts: Annotated[
+        Path | None, typer.Option("--alerts", metavar="OUT", help="Write the alerts, one per line: .jsonl.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Configuration file (YAML); default: all defaults.")
     ] = None,
@@ -43,10 +46,11 @@ def replay(
 
     from pipeline.core.settings import Settings
     from pipeline.runtime.configuration import load_settings
-    from pipeline.runtime.replay_files import check_outputs, check_stream, read_recordings, write_results
+    from pipeline.runtime.replay_files import Outputs, check_outputs, check_stream, read_recordings, write_results
 
     settings = load_settings(config) if config else Settings()
-    check_outputs(files, scores, plot)
+    outputs = Outputs(scores, alerts, plot)
+    check_outputs(files, outputs)
     recordings = read_recordings(files, lambda line: typer.echo(f"foretell: {line}", err=True))
     if not recordings:
         raise typer.Exit(2)
@@ -57,7 +61,7 @@ def replay(
 
     with _progress(sum(len(recording.readings) for recording in recordings)) as advance:
         result = run(recordings, settings, advance)
-    write_results(result, scores, plot, stream)
+    write_results(result, outputs, settings, stream)
     _report(result, perf_counter() - began)
     if len(recordings) < len(files):
         raise typer.Exit(2)

@@ -74,6 +74,11 @@ class AlertSettings(Section):
         description="Outside every topic that is read, or alerts would be read as readings.",
     )
     publish: bool = Field(default=True, title="Publish alerts over MQTT, beside the log.")
+    streams: bool = Field(
+        default=True,
+        title="Publish the alerts and states of streams, beside the incidents of devices.",
+        description="Off where one message per device is enough.",
+    )
 
 
 class MetricsSettings(Section):

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+#: Usual intervals without a reading that are a gap.
+GAP = 4.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
@@ -42,6 +45,19 @@ class Evidence:
     def columns(self) -> tuple[NDArray[np.float64], ...]:
         """Return time, value, forecast, lower and upper."""
         return self.time, self.value, self.forecast, self.lower, self.upper
+
+    def parted(self) -> "Evidence":
+        """Return it with a missing row in each gap of more than ``GAP`` usual intervals, so that no line crosses it.
+
+        Example:
+            >>> at = np.array([0.0, 60.0, 120.0, 900.0])
+            >>> Evidence(at, at, at, at, at).parted().value.tolist()
+            [0.0, 60.0, 120.0, nan, 900.0]
+        """
+        gaps = np.flatnonzero(np.diff(self.time) > GAP * self.step_s)
+        middle = (self.time[gaps] + self.time[gaps + 1]) / 2
+        time = np.insert(self.time, gaps + 1, middle)
+        return Evidence(time, *(np.insert(column, gaps + 1, np.nan) for column in self.columns()[1:]))
 
     @property
     def step_s(self) -> float:

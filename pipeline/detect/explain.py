@@ -49,6 +49,17 @@ _SAYS = {
     "level": "the reading was far from the level that is usual for this stream",
     "vote": "the reading, its forecast and {span} were all unusual together",
 }
+#: The same in a few words, where there is no room for more.
+SHORT_WORDS = {
+    "next_reading": "reading not as foretold",
+    "next_short": "short mean not as foretold",
+    "next_long": "long mean not as foretold",
+    "activity": "moves otherwise than foretold",
+    "residual": "far from its forecast",
+    "spread": "scatters otherwise",
+    "level": "unusual level",
+    "vote": "several at once",
+}
 #: Views of which the newest reading says little: its mean, moves or scatter with those before it does.
 _OF_MANY = frozenset({"next_short", "next_long", "activity", "spread"})
 

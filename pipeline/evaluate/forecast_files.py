@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import ForetellError
-from pipeline.runtime.replay_files import check_outputs
+from pipeline.runtime.replay_files import Outputs, check_outputs
 from pipeline.sinks.outfile import check_outfile, replacing
 
 if TYPE_CHECKING:  # wrong usage is answered without loading the engine
@@ -28,7 +28,7 @@ def check_results(files: Sequence[Path], json_out: Path | None, plot: Path | Non
     Raises:
         UsageError: A result has a wrong suffix or an unwritable place, or matplotlib is missing.
     """
-    check_outputs(files, None, plot)
+    check_outputs(files, Outputs(plot=plot))
     if json_out is not None:
         check_outfile(json_out, (".json",), "--json")
 

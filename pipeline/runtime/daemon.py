@@ -17,11 +17,12 @@ from pipeline.core.records import EpisodeEvent, HealthEvent
 from pipeline.core.settings import Settings
 from pipeline.decode.payloads import MAX_PAYLOAD_BYTES
 from pipeline.runtime.clocks import SystemClock
+from pipeline.runtime.incidents import Incidents, Told
 from pipeline.runtime.intake import Intake, checked_routes, take_in
 from pipeline.runtime.session import FleetView, Session
 from pipeline.runtime.telemetry import Telemetry, foretell_version
 from pipeline.runtime.tuner import Tuner
-from pipeline.sinks.alerts import alert, verdict
+from pipeline.sinks.alerts import alert, incident, verdict
 from pipeline.sinks.exporter import Exporter
 from pipeline.sinks.publisher import AlertPublisher
 from pipeline.sources.inbox import Inbox, Message
@@ -87,6 +88,7 @@ class Daemon:
         self._exporter = Exporter()
         self._telemetry = Telemetry(settings.site, settings.metrics.max_streams)
         self._tuner = Tuner(settings, self._telemetry.observe_finetune)
+        self._incidents = Incidents(settings)
         self._is_stopping = False
         self._n_failures_in_a_row = 0
         self._refreshed_s = float("-inf")
@@ -169,20 +171,24 @@ class Daemon:
         if len(intake.readings):
             with self._telemetry.timed_step():
                 steps = self._session.process(intake.readings, now_s)
-            self._tell(steps.events)
+            self._tell(self._incidents.gather(intake.readings, steps))
+            if steps.events:
+                self._telemetry.count_events(steps.events)
+                self._on_events(steps.events)
             self._tell_verdicts(steps.health_events)
         self._telemetry.lag_s = max(0.0, now_s - messages[0].arrival_s)
 
-    def _tell(self, events: list[EpisodeEvent]) -> None:
-        """Send episodes that opened or closed to the log, the broker and whoever listens."""
-        if not events:
-            return
-        self._telemetry.count_events(events)
-        for event in events:
-            _log.warning("alert", extra={"fields": {"alert": alert(event, self._settings.site)}})
-            if self._settings.alerts.publish:
-                self._publisher.publish(event)
-        self._on_events(events)
+    def _tell(self, told: Told) -> None:
+        """Send alerts and incidents to the log and the broker."""
+        alerts, site = self._settings.alerts, self._settings.site
+        for each in told.alerts:
+            _log.warning("alert", extra={"fields": {"alert": alert(each, site, has_evidence=False)}})
+            if alerts.publish and alerts.streams:
+                self._publisher.publish(each)
+        for device in told.incidents:
+            _log.warning("incident", extra={"fields": {"incident": incident(device, site)}})
+            if alerts.publish:
+                self._publisher.publish_incident(device)
 
     def _tell_verdicts(self, events: list[HealthEvent]) -> None:
         """Send verdicts about sensors that were raised or cleared to the log and the broker."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.records import EpisodeEvent
+from pipeline.detect.explain import SHORT_WORDS
 from pipeline.runtime.demo_verdict import Expected, Fate, Verdict, is_false, judge
 from pipeline.sources.simulator import STEP_S, Fault, Plant
 
@@ -97,10 +98,10 @@ def summary_lines(outcome: DemoOutcome) -> list[str]:
     if not plant.faults:
         lines.append("The run was too short to plant faults: give it --duration 30 or more.")
     for fault, fate, finder in zip(outcome.struck, verdict.fates, verdict.finders, strict=True):
-        how = f"{_delay(plant, fault, finder)}, {finder.view}" if finder else _afterwards(outcome, fault)
+        how = f"{_delay(plant, fault, finder)}, {_words(finder)}" if finder else _afterwards(outcome, fault)
         lines.append(f"  {fate.value:9}  {fault.kind:10}  {fault.stream:32}  {how}".rstrip())
     lines += [
-        f"  false      {'':10}  {a.stream:32}  {_when(plant, a.opened_s)}, {a.view}" for a in verdict.false_alerts
+        f"  false      {'':10}  {a.stream:32}  {_when(plant, a.opened_s)}, {_words(a)}" for a in verdict.false_alerts
     ]
     return lines
 
@@ -188,7 +189,11 @@ def _afterwards(outcome: DemoOutcome, fault: Fault) -> str:
 
 def _evidence(alert: EpisodeEvent) -> str:
     forecast = f", forecast {alert.forecast:.5g}" if np.isfinite(alert.forecast) else ""
-    return f"{alert.value:.5g}{forecast}, score {alert.peak_score:.1f}, {alert.view}"
+    return f"{alert.value:.5g}{forecast}, score {alert.peak_score:.1f}, {_words(alert)}"
+
+
+def _words(alert: EpisodeEvent) -> str:
+    return SHORT_WORDS.get(alert.view, alert.view)
 
 
 def moment(plant: Plant, step: int) -> str:

@@ -1,37 +1,58 @@
-"""The files of a replay: recordings in, scores and picture out.
+"""The files of a replay: recordings in, scores, alerts and picture out.
 
 Comes in: paths that the user gave. Goes out: recordings to run and result files, or one clear line
 about each that cannot be. Refuses to know the engine and the terminal.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import ForetellError, UsageError, printable
+from pipeline.sinks.alert_file import check_alerts_file, write_alerts
 from pipeline.sinks.chart import check_chart_file, strongest_stream, write_chart
 from pipeline.sinks.scores import check_scores_file, write_scores
 from pipeline.sources.recording import Recording, read_recording
 from pipeline.sources.recording_names import recording_labels
 
 if TYPE_CHECKING:  # wrong usage is answered without loading the engine
+    from pipeline.core.settings import Settings
     from pipeline.runtime.replay import ReplayResult
 
 
-def check_outputs(files: Sequence[Path], scores: Path | None, plot: Path | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The results of a replay that are wanted; None for those that are not.
+
+    Attributes:
+        scores: Scores file, ``.csv`` or ``.parquet``.
+        alerts: Alerts file, ``.jsonl``.
+        plot: Picture, ``.png``.
+    """
+
+    scores: Path | None = None
+    alerts: Path | None = None
+    plot: Path | None = None
+
+
+def check_outputs(files: Sequence[Path], outputs: Outputs) -> None:
     """Refuse results that could not be written, before the long work starts.
 
     Args:
         files: The recordings; no result may replace one.
-        scores: Scores file, if wanted.
-        plot: Picture, if wanted.
+        outputs: The results wanted.
 
     Raises:
         UsageError: A result has a wrong suffix, an unwritable place or the name of a recording, or
             needs a library that is missing.
     """
-    for option, path, check in (("--scores", scores, check_scores_file), ("--plot", plot, check_chart_file)):
+    for option, path, check in (
+        ("--scores", outputs.scores, check_scores_file),
+        ("--alerts", outputs.alerts, check_alerts_file),
+        ("--plot", outputs.plot, check_chart_file),
+    ):
         if path is not None:
             if path.resolve() in {file.resolve() for file in files}:
                 raise UsageError(f"{option} {path}", "is one of the recordings", "name another file")
@@ -77,23 +98,28 @@ def check_stream(stream: str, recordings: Sequence[Recording]) -> None:
         raise UsageError(f"--stream {stream}", "no recording holds this stream", f"the nearest are: {near}")
 
 
-def write_results(result: "ReplayResult", scores: Path | None, plot: Path | None, stream: str | None) -> None:
-    """Write the scores and the picture, as far as they are wanted.
+def write_results(result: "ReplayResult", outputs: Outputs, settings: "Settings", stream: str | None) -> None:
+    """Write scores, alerts and picture, as far as they are wanted.
 
     Args:
         result: The replay.
-        scores: Scores file, ``.csv`` or ``.parquet``.
-        plot: Picture, ``.png``.
+        outputs: The results wanted.
+        settings: The settings it ran with.
         stream: Stream to draw; None for the one with the strongest episode.
 
     Raises:
         ForetellError: The disk is full or the folder went away.
     """
     try:
-        if scores is not None:
-            write_scores(scores, result.readings, result.steps)
-        if plot is not None:
+        if outputs.scores is not None:
+            write_scores(outputs.scores, result.readings, result.steps)
+        if outputs.alerts is not None:
+            from pipeline.runtime.incidents import Incidents
+
+            told = Incidents(settings).gather(result.readings, result.steps)
+            write_alerts(outputs.alerts, told.alerts, settings.site)
+        if outputs.plot is not None:
             chosen = stream or strongest_stream(result.readings, result.steps)
-            write_chart(plot, result.readings, result.steps, chosen)
+            write_chart(outputs.plot, result.readings, result.steps, chosen)
     except OSError as error:
         raise ForetellError(f"results could not be written: {error.strerror}") from None

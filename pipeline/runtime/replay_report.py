@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.detect.explain import SHORT_WORDS
 from pipeline.runtime.replay import Episode, ReplayResult
 
 #: Characters per line from which an episode fits into one line.
@@ -47,6 +48,7 @@ def _stacked(
 def _cells(episode: Episode) -> tuple[str, str, str, str, str, str, str, str]:
     """Return the cells of one row, under ``WIDE_TITLES``."""
     last = episode.last
+    view = SHORT_WORDS.get(last.view, last.view)
     return (
         last.stream,
         _time(last.opened_s),
@@ -55,7 +57,7 @@ def _cells(episode: Episode) -> tuple[str, str, str, str, str, str, str, str]:
         f"{last.value:.6g}",
         f"{last.forecast:.6g}",
         f"{last.lower:.5g} .. {last.upper:.5g}",
-        f"{last.view} (drift)" if last.reason == "drift" else last.view,
+        f"{view} (drift)" if last.reason == "drift" else view,
     )
 
 

@@ -1,66 +1,106 @@
-"""Alerts and health verdicts as JSON: what an episode or a verdict that came or went tells the outside world.
+"""Alerts, incidents and health verdicts as JSON: what is told the outside world.
 
-Comes in: an ``EpisodeEvent`` or a ``HealthEvent``. Goes out: a dictionary with stable keys, or its JSON text; a missing
-number is null, never NaN. Pure: this module refuses to know where alerts go.
+Comes in: an ``Alert``, an ``Incident`` or a ``HealthEvent``. Goes out: a dictionary with stable keys, or its JSON
+text; a missing number is null, never NaN, and sizes are bounded. Pure: this module refuses to know where alerts go.
 """
 
 import json
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from pipeline.core.records import EpisodeEvent, Event, HealthEvent
+from pipeline.core.alert_records import Alert, Incident, Member, Neighbour
+from pipeline.core.evidence import Evidence
+from pipeline.core.records import Event, HealthEvent
 
 #: Version of the keys below; raised when one changes its meaning or goes away.
-ALERT_VERSION = 1
+ALERT_VERSION = 2
+INCIDENT_VERSION = 1
+VERDICT_VERSION = 1
+#: Readings of the evidence, characters of each text, and streams of an incident that a message carries at most.
+MAX_EVIDENCE = 64
+MAX_TEXT = 4000
+MAX_MEMBERS = 16
 
-JsonValue = str | float | None
+JsonValue = str | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
 
-def alert(event: EpisodeEvent, site: str) -> dict[str, JsonValue]:
+def alert(told: Alert, site: str, *, has_evidence: bool = True) -> dict[str, JsonValue]:
     """Return an episode's opening or closing as plain values.
 
     Args:
-        event: The episode; numbers are those at its peak so far.
+        told: The episode; numbers are those at its peak so far.
         site: Name of the plant or house.
+        has_evidence: Include the last readings.
 
     Returns:
-        ``event`` (open or close), ``episode``, ``stream``, ``site``, ``opened_at`` and ``at`` (ISO
-        8601, UTC, event time), ``peak_score``, ``value``, ``forecast``, ``lower``, ``upper``,
-        ``residual`` (sensor's unit), ``level``, ``view``, ``reason`` (null for an opening),
-        ``version``.
+        ``event`` (open or close), ``episode``, ``incident``, ``stream``, ``device``, ``site``; ``opened_at``,
+        ``onset_at`` (null when unknown), ``at`` and ``peak_at`` (ISO 8601, UTC, event time); ``severity``,
+        ``peak_score``, ``level``, ``odds`` (one in so many readings); ``value``, ``forecast``, ``lower``, ``upper``,
+        ``residual`` (sensor's unit); ``view`` and ``views`` (name and decades, largest first), ``summary`` and
+        ``text`` (plain words), ``reason`` (null for an opening), ``neighbours``, ``evidence`` (columns ``time`` in
+        Unix seconds, ``value``, ``forecast``, ``lower``, ``upper``), ``version``.
     """
-    return {
+    event = told.event
+    plain: dict[str, JsonValue] = {
         "event": event.event.name.lower(),
         "episode": event.episode,
+        "incident": told.incident or None,
         "stream": event.stream,
+        "device": told.device or None,
         "site": site,
         "opened_at": iso_time(event.opened_s),
+        "onset_at": iso_time(event.onset_s),
         "at": iso_time(event.at_s),
+        "peak_at": iso_time(event.peak_s),
+        "severity": event.severity,
         "peak_score": _number(event.peak_score),
+        "level": _number(event.level),
+        "odds": _number(event.odds),
         "value": _number(event.value),
         "forecast": _number(event.forecast),
         "lower": _number(event.lower),
         "upper": _number(event.upper),
         "residual": _number(event.residual),
-        "level": _number(event.level),
         "view": event.view,
+        "views": [{"view": view, "decades": _number(decades)} for view, decades in event.views],
+        "summary": told.summary[:MAX_TEXT],
+        "text": told.text[:MAX_TEXT],
         "reason": event.reason or None,
-        "version": ALERT_VERSION,
+        "neighbours": [_neighbour(each) for each in told.neighbours],
     }
+    if has_evidence:
+        plain["evidence"] = _evidence(event.evidence) if event.evidence is not None else None
+    return plain | {"version": ALERT_VERSION}
 
 
-def alert_json(event: EpisodeEvent, site: str) -> str:
-    """Return ``alert`` as one line of JSON."""
-    return json.dumps(alert(event, site), allow_nan=False)
+def incident(told: Incident, site: str) -> dict[str, JsonValue]:
+    """Return a device's incident as plain values.
 
-
-def state_json(event: EpisodeEvent) -> str:
-    """Return the state a stream is in after ``event``, as one line of JSON.
-
-    ``state`` is ``alert`` while the episode is open and ``ok`` once it closed.
+    Returns:
+        ``state`` (open or closed), ``incident``, ``device``, ``site``; ``opened_at``, ``onset_at``, ``at`` (ISO 8601,
+        UTC, event time); ``severity``, ``margin`` (decades beyond the level at which the device as a whole keeps the
+        budget of one stream), ``n_streams`` that alerted of ``n_sensors``, ``first`` (the stream whose change began
+        first), ``text``, ``streams`` (largest margin first, ``MAX_MEMBERS`` at most), ``version``.
     """
-    state = "alert" if event.event is Event.OPEN else "ok"
-    return json.dumps({"state": state, "episode": event.episode, "at": iso_time(event.at_s)}, allow_nan=False)
+    first = min(told.members, key=lambda member: (member.onset_s, member.stream))
+    return {
+        "state": "open" if told.is_open else "closed",
+        "incident": told.incident,
+        "device": told.device,
+        "site": site,
+        "opened_at": iso_time(told.opened_s),
+        "onset_at": iso_time(first.onset_s),
+        "at": iso_time(told.at_s),
+        "severity": told.severity,
+        "margin": _number(told.device_margin),
+        "n_streams": len(told.members),
+        "n_sensors": told.n_sensors,
+        "first": first.stream,
+        "text": _incident_text(told, first),
+        "streams": [_member(member) for member in told.members[:MAX_MEMBERS]],
+        "version": INCIDENT_VERSION,
+    }
 
 
 def verdict(event: HealthEvent, site: str) -> dict[str, JsonValue]:
@@ -82,13 +122,33 @@ def verdict(event: HealthEvent, site: str) -> dict[str, JsonValue]:
         "since": iso_time(event.since_s),
         "at": iso_time(event.at_s),
         "text": event.text,
-        "version": ALERT_VERSION,
+        "version": VERDICT_VERSION,
     }
+
+
+def alert_json(told: Alert, site: str) -> str:
+    """Return ``alert`` as one line of JSON."""
+    return json.dumps(alert(told, site), allow_nan=False)
+
+
+def incident_json(told: Incident, site: str) -> str:
+    """Return ``incident`` as one line of JSON."""
+    return json.dumps(incident(told, site), allow_nan=False)
 
 
 def verdict_json(event: HealthEvent, site: str) -> str:
     """Return ``verdict`` as one line of JSON."""
     return json.dumps(verdict(event, site), allow_nan=False)
+
+
+def state_json(told: Alert) -> str:
+    """Return the state a stream is in after an alert, as one line of JSON.
+
+    ``state`` is ``alert`` while the episode is open and ``ok`` once it closed.
+    """
+    event = told.event
+    state = "alert" if event.event is Event.OPEN else "ok"
+    return json.dumps({"state": state, "episode": event.episode, "at": iso_time(event.at_s)}, allow_nan=False)
 
 
 def iso_time(time_s: float) -> str | None:
@@ -103,6 +163,52 @@ def iso_time(time_s: float) -> str | None:
     except (ValueError, OverflowError, OSError):
         return None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _incident_text(told: Incident, first: Member) -> str:
+    """Say what is known of an incident, in one sentence or two."""
+    sensors = f"{told.n_sensors} sensor{'' if told.n_sensors == 1 else 's'}"
+    alerted = f"{len(told.members)} of {sensors} of {told.device} alerted since {_moment(told.opened_s)}"
+    began = f"; {first.stream} began first, about {_moment(first.onset_s)}" if len(told.members) > 1 else ""
+    return f"{alerted}{began}. The incident is {'open' if told.is_open else 'over'}."
+
+
+def _moment(time_s: float) -> str:
+    """Return an event time to the second, as a sentence has it."""
+    iso = iso_time(time_s)
+    return f"{iso[:19].replace('T', ' ')} UTC" if iso else "an unknown time"
+
+
+def _neighbour(each: Neighbour) -> JsonValue:
+    """Return a neighbour as plain values."""
+    numbers: dict[str, JsonValue] = {"score": _number(each.score), "level": _number(each.level)}
+    return {"stream": each.stream, "is_of_device": each.is_of_device, "at": iso_time(each.at_s), **numbers}
+
+
+def _member(member: Member) -> JsonValue:
+    """Return a stream of an incident as plain values."""
+    return {
+        "stream": member.stream,
+        "episode": member.episode,
+        "onset_at": iso_time(member.onset_s),
+        "opened_at": iso_time(member.opened_s),
+        "margin": _number(member.margin),
+        "severity": member.severity,
+        "is_open": member.is_open,
+    }
+
+
+def _evidence(evidence: Evidence) -> JsonValue:
+    """Return the newest readings as columns; numbers have twelve digits, times are to the millisecond."""
+    names = ("time", "value", "forecast", "lower", "upper")
+    columns = dict(zip(names, (column[-MAX_EVIDENCE:].tolist() for column in evidence.columns()), strict=True))
+    times: list[JsonValue] = [round(time_s, 3) if math.isfinite(time_s) else None for time_s in columns.pop("time")]
+    return {"time": times, **{name: _short(column) for name, column in columns.items()}}
+
+
+def _short(values: Iterable[float]) -> list[JsonValue]:
+    """Return numbers with twelve significant digits, null for missing."""
+    return [float(f"{value:.12g}") if math.isfinite(value) else None for value in values]
 
 
 def _number(value: float) -> float | None:

@@ -1,9 +1,9 @@
-"""Publishes alerts over MQTT: each as it happens, and a retained state beside it; and health verdicts.
+"""Publishes over MQTT: alerts as they happen, states of streams, incidents of devices, health verdicts.
 
-Comes in: episodes that opened or closed, verdicts that were raised or cleared. Goes out:
-``PREFIX/SITE/alert/STREAM``, retained ``PREFIX/SITE/state/STREAM``, and ``PREFIX/SITE/health/STREAM``,
-all QoS 1. While the broker is away paho keeps a bounded number of
-them and sends them after it is back. This module refuses to know how the connection is made.
+Comes in: episodes that opened or closed, incidents that changed, verdicts that were raised or cleared. Goes out:
+``PREFIX/SITE/alert/STREAM`` and ``PREFIX/SITE/health/STREAM``, and retained ``PREFIX/SITE/state/STREAM`` and
+``PREFIX/SITE/incident/DEVICE``, all QoS 1. While the broker is away paho keeps a bounded number of them and sends
+them after it is back. This module refuses to know how the connection is made.
 """
 
 import logging
@@ -13,8 +13,9 @@ import paho.mqtt.client as paho
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from pipeline.core.records import EpisodeEvent, HealthEvent
-from pipeline.sinks.alerts import alert_json, state_json, verdict_json
+from pipeline.core.alert_records import Alert, Incident
+from pipeline.core.records import HealthEvent
+from pipeline.sinks.alerts import alert_json, incident_json, state_json, verdict_json
 
 #: Messages waiting for the broker at most, two for each alert.
 MAX_WAITING = 2000
@@ -49,10 +50,14 @@ class AlertPublisher:
         """Messages that the broker has not acknowledged yet."""
         return self._n_waiting
 
-    def publish(self, event: EpisodeEvent) -> None:
+    def publish(self, told: Alert) -> None:
         """Publish an alert and the state it leaves its stream in; returns at once."""
-        self._send(f"{self._base}/alert/{event.stream}", alert_json(event, self._site), retain=False)
-        self._send(f"{self._base}/state/{event.stream}", state_json(event), retain=True)
+        self._send(f"{self._base}/alert/{told.event.stream}", alert_json(told, self._site), retain=False)
+        self._send(f"{self._base}/state/{told.event.stream}", state_json(told), retain=True)
+
+    def publish_incident(self, told: Incident) -> None:
+        """Publish what a device's incident is now; returns at once."""
+        self._send(f"{self._base}/incident/{told.device}", incident_json(told, self._site), retain=True)
 
     def publish_verdict(self, event: HealthEvent) -> None:
         """Publish a verdict that was raised or cleared; returns at once."""
@@ -95,6 +100,6 @@ def publish_filters(prefix: str, site: str) -> tuple[str, ...]:
 
     Example:
         >>> publish_filters("foretell", "home")
-        ('foretell/home/alert/#', 'foretell/home/state/#', 'foretell/home/health/#')
+        ('foretell/home/alert/#', 'foretell/home/state/#', 'foretell/home/health/#', 'foretell/home/incident/#')
     """
-    return tuple(f"{prefix}/{site}/{what}/#" for what in ("alert", "state", "health"))
+    return tuple(f"{prefix}/{site}/{what}/#" for what in ("alert", "state", "health", "incident"))

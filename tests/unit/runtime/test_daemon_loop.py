@@ -9,6 +9,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,10 +20,11 @@ from pipeline.core.settings import Settings, parse_settings
 from pipeline.forecast.baselines import N_FORECASTERS
 from pipeline.runtime.daemon import FINETUNE_BITE, MAX_FAILURES, Daemon, run_until_signalled
 from pipeline.runtime.session import FleetView, Session
+from pipeline.sinks.publisher import AlertPublisher
 from pipeline.sources.inbox import Message
 
 LIMIT_S = 30.0
-EVENT = EpisodeEvent(Event.OPEN, "pump", "0" * 16, 1.0, 2.0, 6.0, 2.0, 3.0, 1.0, 0.0, 2.0, 4.5, "next reading")
+EVENT = EpisodeEvent(Event.OPEN, "pump", "0" * 16, 1.0, 2.0, 6.0, 2.0, 3.0, 1.0, 0.0, 2.0, 4.5, "next_reading")
 #: Port 1 refuses every connection on a machine that serves nothing there.
 LOOP = "alerts: {publish: false}\ntraining: {in_child: false}\nmqtt: {port: %d}"
 SETTINGS = parse_settings(LOOP % 1, "test.yaml")
@@ -109,6 +111,36 @@ def test_episodes_go_to_the_log_and_to_whoever_listens(caplog: pytest.LogCapture
     (line,) = [each for each in caplog.records if each.message == "alert"]
     assert vars(line)["fields"]["alert"]["episode"] == EVENT.episode
     assert daemon.latest.names == ("pump",)
+
+
+def topics_sent(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the topics that a daemon publishes to when five streams of one device alert together."""
+    sent: list[str] = []
+    streams = [f"hall/s{i}" for i in range(5)]
+    events = [replace(EVENT, stream=stream) for stream in streams]
+    monkeypatch.setattr(AlertPublisher, "_send", lambda _self, topic, _payload, *, retain: sent.append(topic))  # noqa: ARG005 - as it is called
+    daemon = Daemon(settings, session=ScriptedSession(lambda _readings: events), metrics_port=0)
+    daemon.inbox.put(message(1.0))
+    daemon.stop()
+    daemon.run()
+    return sent
+
+
+def published(**alerts: bool) -> Settings:
+    return Settings.model_validate(json.loads(SETTINGS.model_dump_json()) | {"alerts": {"publish": True, **alerts}})
+
+
+def test_streams_that_alert_together_make_one_incident_message_beside_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = topics_sent(published(), monkeypatch)
+    kinds = [topic.split("/")[2] for topic in sent]
+    assert (kinds.count("alert"), kinds.count("state")) == (5, 5)
+    assert [topic for topic in sent if "/incident/" in topic] == ["foretell/home/incident/hall"]
+
+
+def test_with_alerts_streams_off_the_incident_alone_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert topics_sent(published(streams=False), monkeypatch) == ["foretell/home/incident/hall"]
 
 
 def test_what_waits_when_it_is_stopped_is_still_scored_and_nothing_is_fine_tuned() -> None:

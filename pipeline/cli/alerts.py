@@ -1,0 +1,103 @@
+"""``foretell alerts``: lists the alerts of a file or of the standard input, and draws one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+alerts = typer.Typer(help="List alerts, or show one with its picture.", no_args_is_help=True)
+
+From = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="FILE", help="Alerts as JSON lines, as replay --alerts writes them; - for stdin."),
+]
+
+
+@alerts.command("list")
+def list_alerts(source: From = None) -> None:
+    """List the episodes, oldest first, each with its id.
+
+    Example: foretell alerts list --from alerts.jsonl
+    """
+    from pipeline.cli.evaluate_common import tables
+    from pipeline.runtime.alert_input import STDIN, lines_from
+    from pipeline.runtime.alert_reading import alerts_in
+    from pipeline.runtime.alert_shown import alert_table
+
+    path = _named(source)
+    found, n_bad = alerts_in(lines_from(path), "stdin" if path == STDIN else str(path))
+    console = tables()
+    console.print(alert_table(found, console.width))
+    if n_bad:
+        lines = "line that holds" if n_bad == 1 else "lines that hold"
+        typer.echo(f"foretell: left out {n_bad} {lines} no alert", err=True)
+
+
+@alerts.command()
+def show(
+    episode: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of an episode, or its beginning; - shows each alert as it arrives.")
+    ],
+    source: From = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="OUT", help="Draw it into a file as well: .png.")
+    ] = None,
+) -> None:
+    """Show one alert: what happened in plain words, and the readings around it.
+
+    Example: foretell alerts show 61b0f2c4 --from alerts.jsonl
+
+    Live: mosquitto_sub -t 'foretell/home/alert/#' | foretell alerts show -
+    """
+    from pipeline.runtime.alert_input import STDIN, lines_from
+    from pipeline.runtime.alert_reading import alerts_in, chosen
+    from pipeline.runtime.alert_shown import check_picture, draw, shown
+
+    if plot is not None:
+        check_picture(plot)
+    if episode == "-":
+        _follow(source, plot)
+        return
+    path = _named(source)
+    group = chosen(alerts_in(lines_from(path), "stdin" if path == STDIN else str(path))[0], episode)
+    console = _console()
+    console.print(shown(group, console.width))
+    if plot is not None:
+        draw(group, plot)
+
+
+def _follow(source: Path | None, plot: Path | None) -> None:
+    """Show each alert as it arrives."""
+    from pipeline.runtime.alert_input import STDIN, lines_from
+    from pipeline.runtime.alert_reading import parsed
+    from pipeline.runtime.alert_shown import draw, shown
+
+    console = _console()
+    for line in lines_from(source or STDIN):
+        seen = parsed(line)
+        if seen is not None:
+            console.print(shown([seen], console.width))
+            console.rule(style="dim")
+            if plot is not None and seen.evidence is not None:
+                draw([seen], plot)
+
+
+def _console() -> "Console":
+    """Return where an alert is shown."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(width=100, highlight=False)
+
+
+def _named(source: Path | None) -> Path:
+    """Return where to read from."""
+    if source is None:
+        remedy = "give a file that replay --alerts wrote, or - for the standard input"
+        raise UsageError("--from", "is missing", remedy)
+    return source
