@@ -103,6 +103,9 @@ def _relocate(state: State, slot: int) -> None:
     windows.time[slot, place] = _moved(windows.time[slot, place], begin_s, step_s)
     windows.newest[slot] = windows.time[slot, place[-1]]
     state.clock.n_late[slot] = 0
+    for column in (state.decision.watched_s, state.decision.alerted_s, state.runs.first_s):
+        column[slot] = np.minimum(column[slot], windows.newest[slot])  # a rest must not last until a time to come
+    state.onset.reset(at)
     state.season.forget(at)  # it is kept by time
     state.pending.forget(at)
     state.league.forget(at)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.core.records import F64, Health, HealthEvent, Outcome, Readings, Steps
+from pipeline.core.records import F64, Event, Health, HealthEvent, Outcome, Readings, Steps
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.flow.snapshot import pack, unpack
 from pipeline.runtime.session import Session
@@ -21,9 +21,13 @@ def small(*, trains: bool = False) -> Settings:
     return parse_settings(SMALL % str(trains).lower(), "test")
 
 
-def play(time: F64, session: Session, batch: int = 48, now: F64 | None = None) -> Steps:
+def noise(n: int) -> F64:
+    return 20 + np.random.default_rng(1).normal(size=n)
+
+
+def play(time: F64, session: Session, batch: int = 48, now: F64 | None = None, value: F64 | None = None) -> Steps:
     """Send a noisy stream in batches; ``now`` is the clock at each reading, else event time is the only one."""
-    value = 20 + np.random.default_rng(1).normal(size=len(time))
+    value = noise(len(time)) if value is None else value
     whole = Steps.blank(len(time))
     for start in range(0, len(time), batch):
         rows = slice(start, start + batch)
@@ -33,6 +37,7 @@ def play(time: F64, session: Session, batch: int = 48, now: F64 | None = None) -
         session.fine_tune()
         for column in ("outcome", "health", "score"):
             getattr(whole, column)[rows] = getattr(steps, column)
+        whole.events.extend(steps.events)
         whole.health_events.extend(steps.health_events)
     return whole
 
@@ -93,6 +98,15 @@ def test_scores_go_on_on_the_new_time_line() -> None:
     time[BEGIN:] -= 5000.0
     steps = play(time, Session(small()))
     assert np.isfinite(steps.score[700:]).all()
+
+
+def test_an_alert_at_a_wrong_time_does_not_silence_the_new_time_line() -> None:
+    time, value = minutes(), noise(N)
+    time[300:400] += 12_000.0
+    value[[395, 520]] += 60.0
+    events = play(time, Session(small()), value=value).events
+    assert time[395] > time[520]
+    assert {time[395], time[520]} <= {event.opened_s for event in events if event.event == Event.OPEN}
 
 
 def test_the_verdict_is_cleared_after_64_readings_on_time() -> None:
