@@ -47,11 +47,11 @@ class ForecastSettings(Section):
         description="About 60 KB of memory each.",
     )
     ensemble: int = Field(
-        1,
+        2,
         ge=1,
         le=8,
         title="Networks per stream or group that differ in their seed; their forecasts are averaged.",
-        description="Two forecast and detect a little better, for twice the memory and training.",
+        description="Two detect better than one, and depend less on the seed, for twice the memory and training.",
     )
     cell: Literal["lstm", "peephole", "coupled", "gru", "rnn"] = Field(
         "lstm",

@@ -36,7 +36,7 @@ class StreamSettings(Section):
         description="About 113 KB of memory each with a network of its own, 48 KB in a fleet.",
     )
     window_len: int = Field(
-        512,
+        4096,
         ge=128,
         le=65536,
         title="Readings kept per stream, for training and hidden-state rebuilds.",
@@ -78,7 +78,7 @@ class DetectionSettings(Section):
         description="Before, forecasts still improve, and a cautious level for all streams holds.",
     )
     rest_share: float = Field(
-        0.04,
+        0.045,
         ge=0,
         le=1,
         title="After an alert a stream rests for this share of the time it has been watched.",
@@ -105,11 +105,11 @@ class DetectionSettings(Section):
         description="Longer joins what belongs together into one episode.",
     )
     quarantine_level: float = Field(
-        6.0,
+        31.0,
         gt=2,
         le=31,
-        title="Score from which on readings do not teach; 31 for never.",
-        description="Lower it where faults last long and must not be learnt.",
+        title="Score from which on readings do not teach networks and scales; 31 for never.",
+        description="6 where long faults must not be learnt: they stay strange, and so does what follows them.",
     )
     n_quarantine: int = Field(
         192,

@@ -23,13 +23,16 @@ from pipeline.detect.history import BLOCK, LN_10, History
 N_REMEMBERED = 512
 _SHARE = 0.2  # of the blocks that make the tail
 _MIN_BLOCKS = 20  # before the own tail sets the level
-_N_PRIOR = 20  # block maxima that the prior shape of 0 is worth
+# What is known of the tail beforehand: scores are decades, of an exponential tail, as far as views are independent.
+# It is worth so many block maxima.
+_PRIOR_SCALE, _N_PRIOR = 0.45, 20
 _MAX_SHAPE = 0.5
 # Episodes come in fewer blocks than scores beyond the level do, and levels err on the safe side: measured on the
 # clean streams of the battery, levels for 1.7 times the budget keep the budget (foretell evaluate battery).
 _SPENT = 0.24
 # What a stream without a tail of its own is given: on clean streams the level for one block in 10^d was about d + 1.1.
-_PRIOR, _PRIOR_CAUTION = 1.1, 0.5
+_PRIOR, _PRIOR_CAUTION = 1.1, 2.5
+_MOST_ABOVE = 2.5  # decades beyond that which the own tail may ask for: heavy tails ask for two
 #: Smallest level, whatever the budget: what is less than this would happen every day.
 MIN_LEVEL = 2.0
 MAX_LEVEL = 30.0
@@ -43,7 +46,7 @@ class Budget(History):
         threshold: Where the tail begins, float32, shape (S,).
         scale: Of the tail, decades, float32, shape (S,).
         shape: Of the tail, float32, shape (S,).
-        n_tail: Block maxima it was fitted to, float32, shape (S,).
+        n_tail: Block maxima it was fitted to, and what the prior is worth; 0 for no tail yet, float32, shape (S,).
         threshold_score: Decades at the threshold, float32, shape (S,).
     """
 
@@ -71,8 +74,8 @@ class Budget(History):
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             curved = np.where(np.abs(shape) < _NO_SHAPE, excess, np.expm1(np.minimum(shape * excess, 50.0)) / shape)
         own = self.threshold[ix] + self.scale[ix] * curved
-        prior = wanted + _SPENT + _PRIOR + _PRIOR_CAUTION
-        level = np.where(self.is_fitted(ix), own, prior)
+        prior = wanted + _SPENT + _PRIOR
+        level = np.where(self.is_fitted(ix), np.minimum(own, prior + _MOST_ABOVE), prior + _PRIOR_CAUTION)
         return np.clip(level, MIN_LEVEL, MAX_LEVEL)
 
     def odds(self, slot: int, score: float) -> float:
@@ -92,9 +95,10 @@ class Budget(History):
         return found
 
     def learn(self, ix: Slots, slots: I64, score: F64, level: F64, is_settled: Bool) -> None:
-        """Take in scores, NaN for none, and the levels in force, of streams that have settled, shape (A,) each.
+        """Take in scores, NaN for none, and the levels in force, shape (A,) each.
 
-        What is beyond the level counts as being at it: how often a stream alerts raises its level, not how much.
+        Only streams count that have settled and are in no episode. What is beyond the level counts as being at it: how
+        often a stream alerts raises its level, not how much, nor how long.
         """
         is_counted = is_settled & ~np.isnan(score)
         bounded = np.where(self.is_fitted(ix), np.minimum(score, level), score)
@@ -115,8 +119,9 @@ class Budget(History):
         shape = np.clip(shape, -_MAX_SHAPE, _MAX_SHAPE)
         self.threshold[slots] = tails.threshold[:, 0]
         self.shape[slots] = shape
-        self.scale[slots] = np.maximum(mean * (1.0 - shape), _MIN_SCALE)
-        self.n_tail[slots] = n
+        scale = (n * mean * (1.0 - shape) + _N_PRIOR * _PRIOR_SCALE) / (n + _N_PRIOR)
+        self.scale[slots] = np.maximum(scale, _MIN_SCALE)
+        self.n_tail[slots] = n + _N_PRIOR
         self.threshold_score[slots] = tails.decades(n)
 
 

@@ -60,8 +60,8 @@ class Decision(SlotArrays):
         silence = np.clip(_SILENT * share, _SILENT_AT_LEAST * shortest, _SILENT * longest)
         last, peak = self.alerted_s[ix], self.peak[ix]
         since = np.where(np.isnan(last), np.inf, seen.time - last)
-        is_silent = since <= silence
-        is_alert = is_candidate & ~is_silent & ((since > rest) | (margin >= peak + _RARER))
+        is_silent = since < silence
+        is_alert = is_candidate & ~is_silent & ((since >= rest) | (margin >= peak + _RARER))
         self.peak[ix] = np.where(is_alert | (is_silent & (margin > peak)), margin, peak)
         self.alerted_s[ix] = np.where(is_alert, seen.time, last)
         return is_alert

@@ -22,6 +22,7 @@ _BODY = 0.5  # share of the blocks at which the lower knot of the body stands
 # One glitch is in up to three blocks; what is there counts for ten times the next largest at most. Bounding more than
 # three takes real events for glitches: 8 of them cost 4 points on NAB, 3 of them none.
 _N_BOUNDED, _BOUND = 3, 10.0
+_FAR = 1e30  # stands for a statistic that was missing, in the body
 _TINY = 1e-3  # of the threshold: smallest mean excess, where all maxima are alike
 LN_10 = math.log(10)
 
@@ -96,9 +97,12 @@ class History(SlotArrays):
         threshold = np.take_along_axis(largest, (places - n_tail)[:, None, None], axis=2)
         low = np.take_along_axis(largest, (places - n_body)[:, None, None], axis=2)[..., 0]
         is_tail = np.arange(places) >= (places - n_tail)[:, None, None]
+        is_known = np.isfinite(threshold)  # else it was missing too often for a tail: nothing is beyond one at infinity
         with np.errstate(invalid="ignore"):  # of empty places
-            excess = np.where(is_tail, largest - threshold, 0.0)
-        return Tails(threshold[..., 0], low, _bounded(excess, n_tail), n_tail, n_body, n)
+            excess = np.where(is_tail & is_known, largest - threshold, 0.0)
+        threshold = np.where(is_known, threshold, np.inf)[..., 0]
+        low = np.where(is_known[..., 0], np.maximum(low, -_FAR), np.inf)
+        return Tails(threshold, low, _bounded(excess, n_tail), n_tail, n_body, n)
 
 
 @dataclass(frozen=True, slots=True)

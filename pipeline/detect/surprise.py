@@ -29,8 +29,12 @@ _MIN_BLOCKS = 8  # before a stream has a score
 # The vote: weights of residual, recent mean and level, and what makes it comparable with a view's decades.
 _VOTES = np.array([0.4, 0.4, 0.2])
 _VOTE_FROM, _VOTE_SLOPE, _VOTE_AT = 1.4, 2.0, 3.3
-# Decades that a tenfold past costs, and the pasts between which it does.
-_AGE_COST, _AGE_UNIT, _YOUNG, _OLD = 0.85, 1000, 500, 10_000
+# Decades that a tenfold past costs a view and the vote, and the pasts between which it does.
+_AGE_COST, _AGE_COST_OF_VOTE, _AGE_UNIT, _YOUNG, _OLD = 1.0, 0.85, 1000, 500, 10_000
+# Decades that a view is given or lacks: the short mean finds on NAB what the others find, and more that is nothing.
+_HANDICAP = np.zeros(len(View))
+_HANDICAP[[View.NEXT_SHORT, View.ACTIVITY]] = -1.2, 0.3
+_AGE_COSTS = np.where(np.arange(len(View)) == View.VOTE, _AGE_COST_OF_VOTE, _AGE_COST)
 
 
 @dataclass
@@ -66,12 +70,12 @@ class Surprise(History):
         views = self._of_sides(ix, _sides(found.views))
         sizes = self._of_sizes(ix, found.sizes)
         sides = views.reshape(len(views), 2, N_VIEWS).max(axis=1)
-        vote = sizes @ _VOTES[:N_SIZES] + sides[:, View.LEVEL] * _VOTES[N_SIZES]
+        vote = (sizes * _VOTES[:N_SIZES]).sum(axis=1) + sides[:, View.LEVEL] * _VOTES[N_SIZES]  # exact: no BLAS
         each = np.column_stack((sides, _VOTE_SLOPE * (vote - _VOTE_FROM) + _VOTE_AT))
-        each -= _AGE_COST * np.log10(np.clip(n, _YOUNG, _OLD) / _AGE_UNIT)[:, None]
-        is_known = (self.n_blocks[ix] >= _MIN_BLOCKS) & np.isfinite(found.views).any(axis=1)
+        age = np.log10(np.clip(n, _YOUNG, _OLD) / _AGE_UNIT)
+        each += _HANDICAP - age[:, None] * _AGE_COSTS
         score = np.clip(each.max(axis=1), 0.0, MAX_SCORE)
-        return np.where(is_known, score, np.nan), np.clip(each, 0.0, MAX_SCORE)
+        return np.where(self.n_blocks[ix] >= _MIN_BLOCKS, score, np.nan), np.clip(each, 0.0, MAX_SCORE)
 
     def _of_sides(self, ix: Slots, value: F64) -> F64:
         """Return the decades of both sides of the views, exponential beyond the threshold, shape (A, 14)."""
@@ -105,7 +109,7 @@ class Surprise(History):
             found: What the views showed.
             teaches: The reading may teach, shape (A,).
         """
-        is_counted = teaches & np.isfinite(found.views).all(axis=1)
+        is_counted = teaches & ~np.isnan(found.views[:, View.NEXT_READING])  # not soon after a start or gap
         statistics = np.concatenate((_sides(found.views), found.sizes), axis=1).astype(np.float32)
         statistics[np.isnan(statistics)] = -np.inf
         done = self.take_in(ix, slots, statistics, is_counted, N_REMEMBERED)
@@ -128,8 +132,8 @@ def _body(value: F64, low: F64, threshold: F64, low_score: F64, threshold_score:
     with np.errstate(divide="ignore"):
         upper = low_score + (threshold_score - low_score) * (value - low) / (threshold - low)
         lower = low_score * np.where(low > 0, np.maximum(value / low, 0.0), 0.0)
-    found: F64 = np.where(value > low, upper, np.where(value == low, low_score, lower))
-    return found
+    found = np.where(value > low, upper, np.where(value == low, low_score, lower))
+    return np.where(np.isfinite(threshold) & ~np.isnan(found), found, 0.0)  # of what is missing too often: nothing
 
 
 def _sides(views: F64) -> F64:

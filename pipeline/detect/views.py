@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
-from pipeline.core.records import F64, I64, Slots
+from pipeline.core.records import F64, I32, I64, Bool, Slots
 
 #: Readings that the views of spread and mean look back over.
 N_RECENT = 60
@@ -21,6 +21,8 @@ FLOOR_OF_SPREAD = 0.02
 #: Smallest residual of log-activity that counts: about a tenth more or less.
 FLOOR_OF_ACTIVITY = 0.1
 _MEMORY = 2000
+_N_STILL = 180  # readings after the last 60 became all alike at which a stream counts as still
+_ALIKE = 1e-12  # of the level: what is left of a standard deviation of like values
 _CLIP = 3.0  # spreads that one reading's spread counts for at most: a glitch is in 60 of them
 
 
@@ -49,19 +51,6 @@ class View(IntEnum):
 N_VIEWS = len(View) - 1
 #: Targets of the forecaster in the order of their views.
 _N_FORETOLD = 4
-
-
-@dataclass
-class UsualSpread(SlotArrays):
-    """The slow mean of the standard deviation of the last 60 readings, sensor's unit, shape (S,)."""
-
-    usual_spread: F64 = column(np.float64)
-
-    def learn(self, ix: Slots, deviation: F64, spread: F64, n: I64) -> None:
-        """Take in the newest deviations; ``n`` readings were before these, shape (A,) each."""
-        usual = self.usual_spread[ix]
-        bound = np.where(n < N_RECENT, np.inf, _CLIP * spread)
-        self.usual_spread[ix] = usual + np.clip(deviation - usual, -bound, bound) / np.minimum(n + 1, _MEMORY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +84,39 @@ class Recent:
         variance = np.where(is_there, (values - mean[:, None]) ** 2, 0.0).sum(axis=1) / count
         return cls(values[:, -1], mean, np.sqrt(variance))
 
+    def is_alike(self) -> Bool:
+        """Say of which streams the last 60 readings are all alike, shape (A,)."""
+        found: Bool = self.deviation <= _ALIKE * np.abs(self.mean)
+        return found
+
+
+@dataclass
+class UsualSpread(SlotArrays):
+    """What the last 60 readings usually do.
+
+    Attributes:
+        usual_spread: Slow mean of their standard deviation, sensor's unit, shape (S,).
+        n_still: Readings since they have all been alike, int32, shape (S,).
+    """
+
+    usual_spread: F64 = column(np.float64)
+    n_still: I32 = column(np.int32)
+
+    def learn(self, ix: Slots, recent: Recent, spread: F64, n: I64) -> None:
+        """Take in the newest readings; ``n`` readings were before these, shape (A,) each."""
+        usual = self.usual_spread[ix]
+        bound = np.where(n < N_RECENT, np.inf, _CLIP * spread)
+        self.usual_spread[ix] = usual + np.clip(recent.deviation - usual, -bound, bound) / np.minimum(n + 1, _MEMORY)
+        self.n_still[ix] = np.where(recent.is_alike(), np.minimum(self.n_still[ix], _N_STILL) + 1, 0)
+
+    def is_still(self, ix: Slots) -> Bool:
+        """Say which streams have stood still for long: what does not move surprises nobody by it, shape (A,).
+
+        Whether it should move is a matter of the sensor's health.
+        """
+        found: Bool = self.n_still[ix] >= _N_STILL
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Usual:
@@ -116,7 +138,7 @@ class Found:
     """What the views show of A readings.
 
     Attributes:
-        views: Signed, NaN where a view has nothing to be held against, shape (A, 7).
+        views: Signed, NaN where a view has nothing to be held against, as after a gap, shape (A, 7).
         sizes: Of the residual and of the mean of the last 60 readings against the level, sensor's unit, > 0, (A, 2).
     """
 
@@ -143,12 +165,11 @@ def look(came: F64, foretold: F64, scale: F64, recent: Recent, usual: Usual) -> 
     floors = np.column_stack((floor, floor, floor, np.full(len(floor), FLOOR_OF_ACTIVITY)))
     views = np.empty((len(came), N_VIEWS))
     views[:, :_N_FORETOLD] = residual / (scale + floors)
-    is_known = ~np.isnan(residual[:, View.NEXT_READING])
     views[:, View.RESIDUAL] = shrunk(residual[:, View.NEXT_READING], floor)
-    views[:, View.SPREAD] = np.where(is_known, recent.deviation - usual.deviation, np.nan)
-    views[:, View.LEVEL] = np.where(is_known, shrunk(recent.value - usual.level, floor), np.nan)
+    views[:, View.SPREAD] = recent.deviation - usual.deviation
+    views[:, View.LEVEL] = shrunk(recent.value - usual.level, floor)
     size = np.abs(residual[:, View.NEXT_READING])
-    away = np.where(is_known, np.abs(recent.mean - usual.level), np.nan)
+    away = np.abs(recent.mean - usual.level)
     return Found(views, np.maximum(np.column_stack((size, away)), floor[:, None]))
 
 

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.records import F64, Bool
+from pipeline.core.records import F64, I64, Bool
+from pipeline.core.settings import DetectionSettings
+from pipeline.detect.decision import Scores, alerts_of
 
-#: Readings of rest after an alert, and of silence: at least so many, or this share of the readings so far.
-REST, REST_SHARE = 20, 0.04
-HUSH, HUSH_SHARE = 5, 0.02
-#: Readings so far count up to here: rest does not grow for ever.
-MOST = 10_000
+#: Intervals at the start of a file of which the median is its usual interval.
+N_INTERVALS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,33 +40,42 @@ class Scored:
 Decide = Callable[[Sequence[Scored], float], list[Bool]]
 
 
-def raise_alerts(files: Sequence[Scored], level: float) -> list[Bool]:
-    """Raise alerts where scores reach a level, with rest between them.
-
-    After an alert there is silence, then for a while only a score ten times rarer than any since the alert raises
-    the next one, then any at the level.
+def raise_alerts(files: Sequence[Scored], level: float, settings: DetectionSettings | None = None) -> list[Bool]:
+    """Decide on files at a level, with the engine's own rests between alerts.
 
     Args:
         files: Scored files.
         level: Alert level, as the scores.
+        settings: Rests; None for the defaults.
 
     Returns:
         The rows with an alert, one mask per file.
     """
-    return [_one(file, level) for file in files]
-
-
-def _one(file: Scored, level: float) -> Bool:
-    """Raise the alerts of one file."""
-    alerts = np.zeros(len(file.score), np.bool_)
-    n_so_far = np.cumsum(file.is_accepted)
-    last, peak = -np.inf, 0.0
-    for row in np.flatnonzero(file.score >= level).tolist():
-        t, score = int(n_so_far[row]), float(file.score[row])
-        known = min(t, MOST)
-        since = t - last
-        if since < max(HUSH, HUSH_SHARE * known):
-            peak = max(peak, score)
-        elif since >= max(REST, REST_SHARE * known) or score >= peak + 1:
-            alerts[row], last, peak = True, t, score
+    alerts = [np.zeros(len(file.score), np.bool_) for file in files]
+    rows = [_candidates(file, level) for file in files]
+    counts = [len(each) for each in rows]
+    pairs = list(zip(files, rows, strict=True))
+    scores = Scores(
+        time=np.concatenate([file.time[each] for file, each in pairs]),
+        score=np.concatenate([file.score[each] for file, each in pairs]),
+        level=np.full(sum(counts), level),
+        step_s=np.repeat([usual_interval(file) for file in files], counts),
+    )
+    decided = alerts_of(np.repeat(np.arange(len(files)), counts), scores, settings or DetectionSettings())
+    for mask, each, found in zip(alerts, rows, np.split(decided, np.cumsum(counts)[:-1]), strict=True):
+        mask[each] = found
     return alerts
+
+
+def _candidates(file: Scored, level: float) -> I64:
+    """Return the rows that could be an alert, and the first, since which the file has been watched."""
+    with np.errstate(invalid="ignore"):
+        is_candidate = file.score >= level
+    is_candidate[np.flatnonzero(file.is_accepted)[:1]] = True
+    return np.flatnonzero(is_candidate)
+
+
+def usual_interval(file: Scored) -> float:
+    """Return the seconds between the first readings of a file, their median; 0 for a single reading."""
+    first = file.time[file.is_accepted][: N_INTERVALS + 1]
+    return float(np.median(np.diff(first))) if len(first) > 1 else 0.0

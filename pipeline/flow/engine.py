@@ -117,9 +117,10 @@ def _learn(model: Model, state: State, arrival: Arrival, verdict: Verdict) -> No
     is_fit = ~is_unfit(state, ix)
     is_taught = is_fit & ~state.quarantine.is_held[ix]
     state.surprise.learn(ix, slots, verdict.found, is_fit)
-    is_settled = arrival.n >= model.settings.detection.n_settled
-    state.budget.learn(ix, slots, verdict.seen.score, verdict.seen.level, is_fit & is_settled)
-    state.usual.learn(ix, verdict.deviation, spread, arrival.n)
+    is_opening = verdict.event == Event.OPEN
+    is_usual = (arrival.n >= model.settings.detection.n_settled) & is_fit & (is_opening | ~state.episodes.is_open[ix])
+    state.budget.learn(ix, slots, verdict.seen.score, verdict.seen.level, is_usual)
+    state.usual.learn(ix, verdict.recent, spread, arrival.n)
     state.scaling.learn(ix, arrival.value, arrival.n, is_taught.astype(np.float64))
     # Forecasts that are shown follow a change at once: kept from learning in episodes they lost to persistence.
     state.league.learn(ix, slots, arrival.value, spread)

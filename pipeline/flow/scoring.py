@@ -15,6 +15,7 @@ from pipeline.detect.episodes import Seen, severity
 from pipeline.detect.views import N_RECENT, Found, Recent, Usual, View, look
 from pipeline.flow.arrival import Arrival
 from pipeline.flow.state import Model, State
+from pipeline.flow.verdicts import is_unfit
 from pipeline.forecast.intervals import LEVELS
 from pipeline.forecast.targets import realised
 from pipeline.streams.windows import recent_values
@@ -26,7 +27,7 @@ class Verdict:
 
     seen: Seen
     found: Found
-    deviation: F64  # standard deviation of the last 60 readings
+    recent: Recent  # the last 60 readings
     who: I8  # whose forecast is shown
     half_widths: F64  # of its intervals, shape (A, 3)
     event: I8
@@ -50,11 +51,13 @@ def judge(model: Model, state: State, arrival: Arrival) -> Verdict:
     usual = Usual(state.scaling.mean[ix], spread, state.usual.usual_spread[ix])
     found = look(came, foretold, scale, recent, usual)
     score, views = state.surprise.score(ix, found, arrival.n)
+    is_still = state.usual.is_still(ix) & recent.is_alike()
+    score[is_still], views[is_still] = np.minimum(score[is_still], 0.0), 0.0
     score[arrival.n + 1 < settings.n_warmup] = np.nan
     level = levels_in_force(model, state, ix)
     forecast = arrival.base + shown
     seen = Seen(arrival.time, arrival.reading, forecast, forecast - half, forecast + half, score, level, views)
-    return _decide(model, state, arrival, _Partial(seen, found, recent.deviation, who, half_widths))
+    return _decide(model, state, arrival, _Partial(seen, found, recent, who, half_widths))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class _Partial:
 
     seen: Seen
     found: Found
-    deviation: F64
+    recent: Recent
     who: I8
     half_widths: F64
 
@@ -78,6 +81,7 @@ def _decide(model: Model, state: State, arrival: Arrival, part: _Partial) -> Ver
     state.onset.step(ix, seen.time, part.found.views[:, View.NEXT_READING], share)
     step_s = np.nan_to_num(state.cadence.step_s[ix])
     is_alert = state.decision.step(ix, Scores(seen.time, seen.score, seen.level, step_s), settings)
+    is_alert &= ~is_unfit(state, ix)  # the sensor's verdict has told it
     change = state.episodes.step(ix, slots, seen, is_alert, settings)
     for i in np.flatnonzero(change.event == Event.OPEN):
         state.episodes.onset_s[slots[i]] = state.onset.estimate(int(slots[i]), float(seen.time[i]))
@@ -86,7 +90,7 @@ def _decide(model: Model, state: State, arrival: Arrival, part: _Partial) -> Ver
     return Verdict(
         seen,
         part.found,
-        part.deviation,
+        part.recent,
         part.who,
         part.half_widths,
         change.event,
