@@ -4,9 +4,11 @@ import typer
 
 from pipeline.cli.evaluate_battery import battery
 from pipeline.cli.evaluate_forecast import forecast
+from pipeline.cli.evaluate_msl import msl
 from pipeline.cli.evaluate_nab import nab
 from pipeline.cli.evaluate_power import power
 from pipeline.cli.evaluate_sharing import sharing
+from pipeline.cli.evaluate_skab import skab
 
 evaluate = typer.Typer(
     help="Measure forecasts and detection on recordings.", no_args_is_help=True, rich_markup_mode=None
@@ -14,6 +16,8 @@ evaluate = typer.Typer(
 evaluate.command()(forecast)
 evaluate.command()(sharing)
 evaluate.command()(nab)
+evaluate.command()(msl)
+evaluate.command()(skab)
 evaluate.command()(battery)
 evaluate.command()(power)
 
