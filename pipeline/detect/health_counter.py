@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
-from pipeline.core.records import F32, F64, I32, I64, Bool, Slots
+from pipeline.core.records import F32, F64, I64, Bool, Slots
 from pipeline.detect.health import NO_CHANGE, Change, number
 
 #: Resets, not long ago, that make a habit, and readings in which one is forgotten to 1/e.
@@ -32,7 +32,7 @@ class Resets(SlotArrays):
 
     n: F32 = column(np.float32)
     last_s: F64 = column(np.float64, fill=np.nan)
-    n_since: I32 = column(np.int32)
+    n_since: I64 = column(np.int64)
 
     def step(self, slots: I64, ix: Slots, time: F64, is_reset: Bool, is_held: Bool, step_s: F64) -> Change:
         """Take in one reading per stream.

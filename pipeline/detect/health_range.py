@@ -48,7 +48,7 @@ class Reach(SlotArrays):
     n_lessons: I32 = column(np.int32)
     n_outside: I8 = column(np.int8)
     n_inside: I8 = column(np.int8)
-    n_held: I32 = column(np.int32)
+    n_held: I64 = column(np.int64)
     began_s: F64 = column(np.float64)
 
     def give(self, slot: int, low: float | None, high: float | None) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
-from pipeline.core.records import F32, F64, I8, I32, I64, Bool, Slots
+from pipeline.core.records import F32, F64, I8, I64, Bool, Slots
 from pipeline.detect.health import NO_CHANGE, NO_SLOTS, Change, number
 
 #: Bins of run lengths: bin k counts runs of 2**k to 2**(k + 1) - 1 readings, the last one all longer ones.
@@ -58,10 +58,10 @@ class Runs(SlotArrays):
 
     value: F64 = column(np.float64, fill=np.nan)
     since_s: F64 = column(np.float64)
-    n: I32 = column(np.int32)
-    n_limit: I32 = column(np.int32)
+    n: I64 = column(np.int64)
+    n_limit: I64 = column(np.int64)
     n_moves: I8 = column(np.int8)
-    longest: I32 = column(np.int32)
+    longest: I64 = column(np.int64)
     count: F32 = column(np.float32, "lengths")
     first_s: F64 = column(np.float64, fill=np.nan)
 
@@ -105,7 +105,7 @@ class Runs(SlotArrays):
         length = self.n[ix]
         return (length >= _N_MIN // 2) & (2 * length > self.longest[ix])
 
-    def _end(self, slots: I64, length: I32, is_ended: Bool) -> None:
+    def _end(self, slots: I64, length: I64, is_ended: Bool) -> None:
         """Count the runs that ended."""
         at, length = slots[is_ended], length[is_ended]
         limit = self.n_limit[at]
@@ -168,7 +168,7 @@ class About:
         return About(self.is_stuck[rows], self.low[rows], self.high[rows], self.n_budget[rows])
 
 
-def _chance(count: F64, length: I32) -> F64:
+def _chance(count: F64, length: I64) -> F64:
     """Return the probability that a run is as long as these, by the tail of the runs so far, shape (D,).
 
     Args:

@@ -113,3 +113,12 @@ def test_what_was_called_stuck_teaches_some_patience_but_not_for_ever() -> None:
     raised = [n for n, text in follow(value) if text.startswith("raised")]
     assert raised[0] < 2040
     assert raised[0] - 2000 < raised[1] - 6000 < 500
+
+
+def test_years_of_one_value_do_not_overflow_a_count() -> None:
+    runs = Runs.empty(1, **DIMENSIONS)
+    assert follow(noise(300), runs=runs) == []
+    runs.n += 2**40
+    runs.value[:] = 5.0
+    assert follow(np.append(np.full(5, 5.0), noise(50)), runs=runs) == []
+    assert runs.longest[0] == 2**40 + 6
