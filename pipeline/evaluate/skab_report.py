@@ -13,8 +13,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.evaluate.skab import N_CLEAN, AtLevel, FileResult, Point, SkabRun, windows_of
 from pipeline.evaluate.skab_files import Experiment
+from pipeline.evaluate.skab_judge import N_CLEAN, AtLevel, FileResult, Point, SkabRun, windows_of
 from pipeline.evaluate.skab_metric import PROFILES, WINDOW_S
 from pipeline.evaluate.span_plot import Strip
 
@@ -36,14 +36,14 @@ def levels_table(runs: Sequence[SkabRun]) -> Table:
     """Lay out the alerts at every level beside as many blind ones, means over the seeds."""
     headings = ("alerts", *PROFILES, *(f"blind {name}" for name in PROFILES), "lead", "alerts per clean hour")
     table = _table(f"Changepoints ({WINDOW_S:g} s), beside as many blind alerts", "level", *headings)
-    columns = [[run.own for run in runs], *zip(*(run.at for run in runs), strict=True)]
-    for same in columns:
-        level = same[0].level
+    columns = {"own": [run.own for run in runs], "as changes": [run.matched for run in runs]}
+    columns |= {f"{same[0].level:g}": list(same) for same in zip(*(run.at for run in runs), strict=True)}
+    for level, same in columns.items():
         scores = [fmean(at.scores[name] for at in same) for name in PROFILES]
         blind = [fmean(at.blind[name] for at in same) for name in PROFILES]
         cells = [f"{fmean(at.n_alerts for at in same):.4g}", *(f"{score:.1f}" for score in (*scores, *blind))]
         lead, rate = fmean(at.lead for at in same), fmean(at.clean_alerts_per_hour for at in same)
-        table.add_row("own" if level is None else f"{level:g}", *cells, f"{lead:+.1f}", f"{rate:.2f}")
+        table.add_row(level, *cells, f"{lead:+.1f}", f"{rate:.2f}")
     return table
 
 
@@ -61,19 +61,26 @@ def summary_lines(runs: Sequence[SkabRun], took_s: float) -> Iterator[str]:
     seeds = f"seed {first.seed}" if len(runs) == 1 else f"{len(runs)} seeds"
     n_rows = sum(file.n_rows for file in first.files)
     yield f"{len(first.files)} experiments, {n_rows:,} rows after the first {N_CLEAN} of each, {seeds}, {took_s:.0f} s"
-    own = [run.own for run in runs]
-    for name in PROFILES:
-        ours, blind = fmean(at.scores[name] for at in own), fmean(at.blind[name] for at in own)
-        yield f"changepoints, {name}: {ours:.1f}, as many blind alerts {blind:.1f}, lead {ours - blind:+.1f}"
-    leads = [at.lead for at in own]
-    yield f"lead of the standard profile: mean {fmean(leads):+.1f}, worst seed {min(leads):+.1f}"
-    clean = own[0]
-    yield (
-        f"false alarms per clean hour: {fmean(at.clean_alerts_per_hour for at in own):.2f} "
-        f"({fmean(at.n_clean_alerts for at in own):.4g} in {clean.clean_h:.2f} h)"
-    )
+    yield from _at_lines("at the engine's own level", [run.own for run in runs])
+    yield from _at_lines("at about as many alerts as changes", [run.matched for run in runs])
     yield f"open episodes as a claim row by row: {_points([run.state for run in runs])}"
     yield f"always on, which wins this: {_points([first.always_on])}"
+
+
+def _at_lines(where: str, own: Sequence[AtLevel]) -> Iterator[str]:
+    """Yield what alerts at a level are worth."""
+    parts = []
+    for name in PROFILES:
+        ours, blind = fmean(at.scores[name] for at in own), fmean(at.blind[name] for at in own)
+        parts.append(f"{name} {ours:.1f} (blind {blind:.1f})")
+    leads = [at.lead for at in own]
+    worst = f", worst seed {min(leads):+.1f}" if len(own) > 1 else ""
+    yield f"{where}: {fmean(at.n_alerts for at in own):.4g} alerts, {', '.join(parts)}"
+    yield f"  lead of the standard profile {fmean(leads):+.1f}{worst}"
+    yield (
+        f"  false alarms per clean hour {fmean(at.clean_alerts_per_hour for at in own):.2f} "
+        f"({fmean(at.n_clean_alerts for at in own):.4g} in {own[0].clean_h:.2f} h)"
+    )
 
 
 def _points(points: Sequence[Point]) -> str:
@@ -88,13 +95,14 @@ def as_json(runs: Sequence[SkabRun]) -> dict[str, Any]:
     return {
         "window_s": WINDOW_S,
         "n_clean": N_CLEAN,
-        "lead": _plain(fmean(run.own.lead for run in runs)),
-        "lead_worst": _plain(min(run.own.lead for run in runs)),
+        "lead": _plain(fmean(run.matched.lead for run in runs)),
+        "lead_worst": _plain(min(run.matched.lead for run in runs)),
         "always_on": _point(runs[0].always_on),
         "seeds": [
             {
                 "seed": run.seed,
                 "own": _at(run.own),
+                "matched": _at(run.matched),
                 "at": [_at(at) for at in run.at],
                 "state": _point(run.state),
                 "files": [_file(file) for file in run.files],

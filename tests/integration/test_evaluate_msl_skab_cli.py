@@ -89,7 +89,7 @@ def test_skab_gives_tables_figures_and_a_picture(folder: Path) -> None:
     run = json.loads((folder / "skab.json").read_text())["seeds"][0]
     assert [file["n_changes"] for file in run["files"]] == [2, 0]
     assert all(at["scores"]["standard"] > at["blind"]["standard"] + 15 for at in run["at"] if at["level"] >= 4)
-    assert run["own"]["scores"]["standard"] > run["own"]["blind"]["standard"] + 15
+    assert run["matched"]["scores"]["standard"] > run["matched"]["blind"]["standard"] + 15
 
 
 def test_parts_can_be_chosen_and_what_does_not_fit_is_told_in_a_line(folder: Path) -> None:

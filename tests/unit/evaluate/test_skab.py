@@ -12,8 +12,9 @@ from pipeline.core.errors import UsageError
 from pipeline.core.records import F64
 from pipeline.core.settings import Settings
 from pipeline.evaluate.blind import N_PHASES, blind_alerts
-from pipeline.evaluate.skab import N_CLEAN, SkabRun, Watch, Watched, evaluate_skab, is_clean, judge, watch, windows_of
+from pipeline.evaluate.skab import Watch, evaluate_skab, watch
 from pipeline.evaluate.skab_files import Experiment, read_skab
+from pipeline.evaluate.skab_judge import N_CLEAN, SkabRun, Watched, is_clean, judge, windows_of
 from pipeline.evaluate.skab_metric import PROFILES, WINDOW_S, is_outside, nab_scores, windows, worth
 from pipeline.evaluate.skab_report import as_json, files_table, levels_table, strips, summary_lines
 
@@ -139,6 +140,15 @@ def test_alerts_in_the_first_rows_do_not_count_and_those_in_clean_rows_are_false
     assert run.own.clean_alerts_per_hour == pytest.approx(2 / run.own.clean_h)
 
 
+def test_alerts_are_matched_in_number_to_the_changes_whatever_they_are_worth() -> None:
+    own = experiment()
+    watched = scored(own, row420=2.0, row500=3.0, row560=7.0, row605=4.0, row660=5.0)
+    run = judge(1, [own], [watched])
+    assert run.matched.n_alerts == 2
+    assert run.matched.level == pytest.approx(5.0)  # 7.0 and 5.0 are there, 4.0 is not
+    assert run.matched.scores["standard"] < run.at[0].scores["standard"]
+
+
 def test_rows_are_clean_before_a_change_and_behind_its_window() -> None:
     rows = np.flatnonzero(is_clean(experiment()))
     assert rows.tolist() == [*range(N_CLEAN, CHANGE), *range(CHANGE + 120 + 61, N)]
@@ -182,12 +192,13 @@ def test_reports_say_the_same_in_words_and_in_json() -> None:
     experiments, runs = two_runs()
     text = "\n".join(summary_lines(runs, took_s=1.0))
     assert "2 experiments, 800 rows after the first 400 of each, 2 seeds" in text
-    assert f"lead {runs[0].own.lead:+.1f}" in text
+    assert f"lead of the standard profile {runs[0].own.lead:+.1f}, worst seed {runs[0].own.lead:+.1f}" in text
+    assert f"at about as many alerts as changes: {runs[0].matched.n_alerts} alerts" in text
     assert "always on, which wins this: F1 0.46, false 100%, missed 0%" in text
     assert files_table(runs).row_count == 2
-    assert levels_table(runs).row_count == 1 + len(runs[0].at)
+    assert levels_table(runs).row_count == 2 + len(runs[0].at)
     document = json.loads(json.dumps(as_json(runs), allow_nan=False))
-    assert document["lead"] == document["lead_worst"] == runs[0].own.lead
+    assert document["lead"] == document["lead_worst"] == runs[0].matched.lead
     assert document["seeds"][1]["files"][0]["alert_rows"] == [450, 605]
     drawn = strips(experiments, runs[0])
     assert drawn[0].alerts == ((450.0, 450.0), (605.0, 605.0))
