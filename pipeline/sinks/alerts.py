@@ -80,8 +80,8 @@ def incident(told: Incident, site: str) -> dict[str, JsonValue]:
     Returns:
         ``state`` (open or closed), ``incident``, ``device``, ``site``; ``opened_at``, ``onset_at``, ``at`` (ISO 8601,
         UTC, event time); ``severity``, ``margin`` (decades beyond the level at which the device as a whole keeps the
-        budget of one stream), ``n_streams`` that alerted of ``n_sensors``, ``first`` (the stream whose change began
-        first), ``text``, ``streams`` (largest margin first, ``MAX_MEMBERS`` at most), ``version``.
+        budget of one stream), ``n_streams`` that alerted of ``n_sensors`` and ``n_open`` of them that still do,
+        ``first`` (the stream whose change began first), ``text``, ``streams`` (largest margin first, ``MAX_MEMBERS`` at most), ``version``.
     """
     first = min(told.members, key=lambda member: (member.onset_s, member.stream))
     return {
@@ -95,6 +95,7 @@ def incident(told: Incident, site: str) -> dict[str, JsonValue]:
         "severity": told.severity,
         "margin": _number(told.device_margin),
         "n_streams": len(told.members),
+        "n_open": _n_open(told),
         "n_sensors": told.n_sensors,
         "first": first.stream,
         "text": _incident_text(told, first),
@@ -170,7 +171,13 @@ def _incident_text(told: Incident, first: Member) -> str:
     sensors = f"{told.n_sensors} sensor{'' if told.n_sensors == 1 else 's'}"
     alerted = f"{len(told.members)} of {sensors} of {told.device} alerted since {_moment(told.opened_s)}"
     began = f"; {first.stream} began first, about {_moment(first.onset_s)}" if len(told.members) > 1 else ""
-    return f"{alerted}{began}. The incident is {'open' if told.is_open else 'over'}."
+    state = f"open: {_n_open(told)} still in alert" if told.is_open else "over"
+    return f"{alerted}{began}. The incident is {state}."
+
+
+def _n_open(told: Incident) -> int:
+    """Return how many streams of an incident have an open episode."""
+    return sum(member.is_open for member in told.members)
 
 
 def _moment(time_s: float) -> str:

@@ -166,10 +166,11 @@ def test_an_incident_has_these_keys_and_values() -> None:
         "severity": "critical",
         "margin": 2.0,
         "n_streams": 2,
+        "n_open": 1,
         "n_sensors": 10,
         "first": "pump-1/power",
         "text": "2 of 10 sensors of pump-1 alerted since 2026-03-01 10:00:00 UTC; pump-1/power began first, about "
-        "2026-03-01 09:59:00 UTC. The incident is open.",
+        "2026-03-01 09:59:00 UTC. The incident is open: 1 still in alert.",
         "version": 1,
     }
     assert isinstance(streams, list)
