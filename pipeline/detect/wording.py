@@ -3,7 +3,7 @@
 import math
 from datetime import UTC, datetime
 
-_MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
+_MINUTE_S, _HOUR_S, _DAY_S, _YEAR_S = 60.0, 3600.0, 86_400.0, 31_536_000.0
 _SIGNIFICANT = 3
 _PLAIN = (1e-4, 1e15)  # numbers outside of these are written with an exponent
 
@@ -36,8 +36,8 @@ def duration(seconds: float) -> str:
     Example:
         >>> duration(9600), duration(1500), duration(45), duration(0.25), duration(30 * 86400)
         ('2 h 40 min', '25 min', '45 s', '0.25 s', '30 days')
-        >>> duration(3599.7)
-        '1 h'
+        >>> duration(3599.7), duration(366 * 86400), duration(1e10)
+        ('1 h', '1 year 1 day', '317 years')
     """
     if not math.isfinite(seconds):
         return "an unknown time"
@@ -45,17 +45,23 @@ def duration(seconds: float) -> str:
         return f"{seconds:.2g} s"
     seconds = round(seconds) if seconds < _HOUR_S else round(seconds / _MINUTE_S) * _MINUTE_S
     for size, name, smaller, smaller_name in (
+        (_YEAR_S, " years", _DAY_S, " days"),
         (_DAY_S, " days", _HOUR_S, " h"),
         (_HOUR_S, " h", _MINUTE_S, " min"),
         (_MINUTE_S, " min", 1.0, " s"),
     ):
         if seconds >= size:
             whole, rest = divmod(seconds, size)
-            parts = [f"{whole:,.0f}{' day' if name == ' days' and whole == 1 else name}"]
+            parts = [_unit(whole, name)]
             if rest >= smaller and whole < 10:  # noqa: PLR2004 - two digits say enough
-                parts.append(f"{rest // smaller:.0f}{smaller_name}")
+                parts.append(_unit(rest // smaller, smaller_name))
             return " ".join(parts)
     return f"{seconds:.0f} s"
+
+
+def _unit(count: float, name: str) -> str:
+    """Return a number of hours, days or years."""
+    return f"{count:,.0f}{name.removesuffix('s') if count == 1 and name in {' days', ' years'} else name}"
 
 
 def moment(time_s: float, *, near_s: float = math.nan) -> str:

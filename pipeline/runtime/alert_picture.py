@@ -141,6 +141,8 @@ def _marks(evidence: Evidence, margin: int, n_columns: int, onset_s: float, open
         if math.isfinite(at_s) and time[0] <= at_s <= time[-1]:
             dot = int(_columns(np.array([time[0], at_s, time[-1]]), n_columns)[1])
             marks.append((dot // 2, word, at_s))
+    if len({column for column, _, _ in marks}) < len(marks):  # one arrow for both
+        marks = [(marks[0][0], "began and noticed", opened_s)]
     lines = [_mark(margin, column, f"{word} {moment(at_s)}", n_columns) for column, word, at_s in marks]
     legend = Text(f"{' ' * margin} ")
     legend.append("⠒⠒", _READING_STYLE)

@@ -81,7 +81,8 @@ def incident(told: Incident, site: str) -> dict[str, JsonValue]:
         ``state`` (open or closed), ``incident``, ``device``, ``site``; ``opened_at``, ``onset_at``, ``at`` (ISO 8601,
         UTC, event time); ``severity``, ``margin`` (decades beyond the level at which the device as a whole keeps the
         budget of one stream), ``n_streams`` that alerted of ``n_sensors`` and ``n_open`` of them that still do,
-        ``first`` (the stream whose change began first), ``text``, ``streams`` (largest margin first, ``MAX_MEMBERS`` at most), ``version``.
+        ``first`` (the stream whose change began first), ``text``, ``streams`` (largest margin first, ``MAX_MEMBERS``
+        at most), ``version``.
     """
     first = min(told.members, key=lambda member: (member.onset_s, member.stream))
     return {

@@ -54,6 +54,12 @@ def test_beginning_and_noticing_are_marked_under_their_readings() -> None:
     assert abs(noticed.index("▲") - left - 48 / 63 * n) <= 1
 
 
+def test_a_change_noticed_at_once_has_one_mark() -> None:
+    lines = drawn(flat(np.zeros(64)), onset_s=TIME[30], opened_s=TIME[30])
+    assert sum("▲" in line for line in lines) == 1
+    assert any("began and noticed 2026-03-01 10:30" in line for line in lines)
+
+
 def test_marks_outside_of_the_readings_are_left_out() -> None:
     text = "\n".join(drawn(flat(np.zeros(64)), onset_s=float("nan"), opened_s=AT - 1))
     assert "▲" not in text
