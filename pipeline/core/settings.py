@@ -74,8 +74,8 @@ class DetectionSettings(Section):
     n_settled: int = Field(
         400,
         ge=100,
-        title="Readings after which a stream's own scores set its alert level.",
-        description="Before, forecasts still improve, and a cautious level for all streams holds.",
+        title="Readings of a stream before its first alert; then its own scores begin to set its alert level.",
+        description="Before, forecasts still improve. Fewer where readings are hours apart.",
     )
     rest_share: float = Field(
         0.045,

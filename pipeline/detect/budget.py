@@ -25,13 +25,13 @@ _SHARE = 0.2  # of the blocks that make the tail
 _MIN_BLOCKS = 20  # before the own tail sets the level
 # What is known of the tail beforehand: scores are decades, of an exponential tail, as far as views are independent.
 # It is worth so many block maxima.
-_PRIOR_SCALE, _N_PRIOR = 0.45, 20
+_PRIOR_SCALE, _N_PRIOR = 0.45, 10
 _MAX_SHAPE = 0.5
 # Episodes come in fewer blocks than scores beyond the level do, and levels err on the safe side: measured on the
 # clean streams of the battery, levels for 1.7 times the budget keep the budget (foretell evaluate battery).
 _SPENT = 0.24
 # What a stream without a tail of its own is given: on clean streams the level for one block in 10^d was about d + 1.1.
-_PRIOR, _PRIOR_CAUTION = 1.1, 2.5
+_PRIOR, _PRIOR_CAUTION = 1.1, 1.3
 _MOST_ABOVE = 2.5  # decades beyond that which the own tail may ask for: heavy tails ask for two
 #: Smallest level, whatever the budget: what is less than this would happen every day.
 MIN_LEVEL = 2.0
@@ -115,7 +115,7 @@ class Budget(History):
         weighted = (excess * rank).sum(axis=1) / (n * np.maximum(n - 1, 1))
         with np.errstate(divide="ignore", invalid="ignore"):
             shape = 2.0 - mean / (mean - 2.0 * weighted)
-        shape = np.where(np.isfinite(shape), shape, 0.0) * n / (n + _N_PRIOR)
+        shape = np.where(np.isfinite(shape), shape, 0.0) * n / (n + 2 * _N_PRIOR)
         shape = np.clip(shape, -_MAX_SHAPE, _MAX_SHAPE)
         self.threshold[slots] = tails.threshold[:, 0]
         self.shape[slots] = shape

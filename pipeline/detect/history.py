@@ -66,19 +66,29 @@ class History(SlotArrays):
             self.block[done] = -np.inf
             self.n_in_block[done] = 0
             self.n_blocks[done] += 1
-            self.n_kept[done] = np.minimum(self.n_kept[done] + 1, self.largest.shape[2])
+            self.n_kept[done] = self._n_ranked(done, n_remembered)
             self._thin(done[self.n_blocks[done] >= n_remembered])
         return done
 
+    def _n_ranked(self, slots: I64, n_remembered: int) -> I64:
+        """Return how many of the largest are known after one more block, shape (D,).
+
+        While nothing was forgotten, all that are kept. Of a thinned memory, the same share of its blocks as when it
+        was thinned: what lies below them would be ranked without those that were let go.
+        """
+        n, n_places = self.n_blocks[slots], self.largest.shape[2]
+        is_whole = self.n_kept[slots] == np.minimum(n - 1, n_places)
+        return np.minimum(np.where(is_whole, n, n * n_places // n_remembered), n_places)
+
     def _thin(self, slots: I64) -> None:
-        """Let the memory stand for half of its blocks: of the largest, the first, third and so on stay."""
+        """Let the memory stand for half of its blocks: of the largest, the second, fourth and so on stay."""
         if not len(slots):
             return
         n_places = self.largest.shape[2]
-        stay = self.largest[slots][:, :, ::-2][:, :, ::-1]
+        stay = self.largest[slots][:, :, -2::-2][:, :, ::-1]
         self.largest[slots] = -np.inf
         self.largest[slots, :, n_places - stay.shape[2] :] = stay
-        self.n_kept[slots] = (self.n_kept[slots] + 1) // 2
+        self.n_kept[slots] //= 2
         self.n_blocks[slots] //= 2
 
     def tails(self, slots: I64, which: slice, share: float) -> "Tails":

@@ -35,7 +35,7 @@ class Onset(SlotArrays):
     def step(self, ix: Slots, time: F64, residual: F64, is_calm: "F64") -> None:
         """Take in standardised residuals, NaN for none, and scores as shares of the level, shape (A,) each."""
         size = np.clip(np.nan_to_num(residual), -_CLIP, _CLIP)
-        before = self.sums[ix]
+        before = self.sums[ix].copy()  # where the slots are a slice, it would be a view of what changes next
         self.sums[ix] = np.maximum(before + np.column_stack((size, -size)) - _DRIFT, 0.0)
         self.began_s[ix] = np.where(before > 0, self.began_s[ix], time[:, None])
         stirred = self.stirred_s[ix]

@@ -80,8 +80,9 @@ def _decide(model: Model, state: State, arrival: Arrival, part: _Partial) -> Ver
     share = np.nan_to_num(seen.score) / seen.level
     state.onset.step(ix, seen.time, part.found.views[:, View.NEXT_READING], share)
     step_s = np.nan_to_num(state.cadence.step_s[ix])
-    is_alert = state.decision.step(ix, Scores(seen.time, seen.score, seen.level, step_s), settings)
-    is_alert &= ~is_unfit(state, ix)  # the sensor's verdict has told it
+    may_alert = is_settled & ~is_unfit(state, ix)  # of the unfit, the sensor's verdict has told it
+    score = np.where(may_alert, seen.score, np.nan)
+    is_alert = state.decision.step(ix, Scores(seen.time, score, seen.level, step_s), settings)
     change = state.episodes.step(ix, slots, seen, is_alert, settings)
     for i in np.flatnonzero(change.event == Event.OPEN):
         state.episodes.onset_s[slots[i]] = state.onset.estimate(int(slots[i]), float(seen.time[i]))
