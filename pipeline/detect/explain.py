@@ -18,6 +18,7 @@ from pipeline.detect.wording import about, duration, listed, moment, number
 N_RECENT = 60
 _ALSO = 0.75  # of the largest surprise, from which another view is worth a word
 _MAX_ALSO = 2
+_MAX_ODDS = 1e6  # no stream was watched long enough to say more
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,8 @@ def _how_rare(event: EpisodeEvent, spans: Spans) -> Iterator[str]:
     """Say how rare that is, how severe, and what else was surprising."""
     if math.isfinite(event.odds):
         step_s = event.evidence.step_s if event.evidence is not None else math.nan
-        often = f" (once in {duration(event.odds * step_s)})" if math.isfinite(step_s) and step_s > 0 else ""
+        is_told = event.odds <= _MAX_ODDS and math.isfinite(step_s) and step_s > 0
+        often = f" (once in {duration(event.odds * step_s)})" if is_told else ""
         yield f"{_capital(_odds(event))}{often}."
     yield f"Severity: {event.severity}."
     largest = event.views[0][1] if event.views else math.inf
@@ -212,6 +214,8 @@ def _away(event: EpisodeEvent) -> str:
 
 def _odds(event: EpisodeEvent) -> str:
     """Say how rare the surprise is."""
+    if event.odds > _MAX_ODDS:
+        return f"fewer than one in {about(_MAX_ODDS)} readings is as surprising"
     return f"about one in {about(max(event.odds, 1.0))} readings is as surprising"
 
 

@@ -99,18 +99,10 @@ def listed(words: list[str]) -> str:
 
 
 def about(count: float) -> str:
-    """Return a large number roughly, with two digits.
+    """Return a number roughly, with two digits.
 
     Example:
-        >>> about(41234.0), about(1.7e7), about(312)
-        ('41,000', '17 million', '310')
-        >>> about(3e13)
-        'many millions of millions'
+        >>> about(41234.0), about(312), about(1e6)
+        ('41,000', '310', '1,000,000')
     """
-    if count >= 1e12:  # noqa: PLR2004 - beyond that the number means nothing
-        return "many millions of millions"
-    rounded = float(f"{count:.2g}")
-    for size, name in ((1e9, " thousand million"), (1e6, " million")):
-        if rounded >= size:
-            return f"{rounded / size:.3g}{name}"
-    return f"{rounded:,.0f}"
+    return f"{float(f'{count:.2g}'):,.0f}"

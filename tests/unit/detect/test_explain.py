@@ -92,6 +92,12 @@ def test_a_reading_below_its_forecast_is_lower_than_foretold() -> None:
     assert "the reading is 1.8 lower than foretold, outside of that interval." in explanation(event, Spans())
 
 
+def test_odds_beyond_what_was_ever_watched_are_not_told_as_a_number() -> None:
+    event = replace(EVENT, odds=4.4e17)
+    assert summary(event, Spans()).endswith("; fewer than one in 1,000,000 readings is as surprising")
+    assert "Fewer than one in 1,000,000 readings is as surprising. Severity" in explanation(event, Spans())
+
+
 def test_a_change_noticed_at_its_first_reading_says_so() -> None:
     assert "It was noticed at 2026-03-01 10:00 UTC, at the first reading that shows it." in explanation(
         replace(EVENT, onset_s=AT), Spans()
