@@ -37,7 +37,28 @@ BAD = {
     "an empty section": ("site: a\nmqtt:\n", "f:2: mqtt must hold settings of its own"),
     "a number in place of a list": ("mqtt:\n  topics: 5", "f:2: mqtt.topics must hold a list"),
     "an empty list": ("mqtt:\n  topics: []", "f:2: mqtt.topics: "),
-    "levels in the wrong order": ("detection:\n  close_level: 9", "f:1: detection: close_level must be smaller"),
+    "rests in the wrong order": (
+        "detection:\n  n_rest: 50\n  n_rest_most: 40",
+        "f:1: detection: n_rest_most must not be smaller than n_rest",
+    ),
+    "a budget that is no rate": (
+        "detection:\n  false_alarms_per_stream: seldom",
+        "f:2: detection.false_alarms_per_stream (given: 'seldom'): must be a rate such as '1 per 30 days'",
+    ),
+    "a budget of nothing": (
+        "detection:\n  false_alarms_per_stream: 0 per day",
+        "f:2: detection.false_alarms_per_stream (given: '0 per day'): must be a rate",
+    ),
+    "a budget without a time": (
+        "detection:\n  false_alarms_per_stream: 3",
+        "f:2: detection.false_alarms_per_stream (given: 3): ",
+    ),
+    "a quarantine of what is usual": (
+        "detection:\n  quarantine_level: 1.5",
+        "f:2: detection.quarantine_level (given: 1.5): ",
+    ),
+    "a memory too short for a tail": ("detection:\n  n_kept: 10", "f:2: detection.n_kept (given: 10): "),
+    "a rest of more than all the time": ("detection:\n  rest_share: 1.1", "f:2: detection.rest_share (given: 1.1): "),
     "a window too short to train on": ("streams:\n  window_len: 128\ntraining:\n  window: 512", "f:1: settings: "),
     "a key that is no text": ("1: 2", "f:1: 1 (given: 1): "),
     "a list at the top": ("- a", "f:1: holds no settings"),
@@ -80,6 +101,11 @@ def test_given_keys_change_only_themselves() -> None:
     assert settings.mqtt.topics[0].topic == "a/{rest}"
     assert settings.training.learning_rate == 1e-3
     assert settings.mqtt.host == Settings().mqtt.host
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("{}", 30 * 86_400), ("{false_alarms_per_stream: 2 per week}", 302_400)])
+def test_a_budget_is_a_time_to_one_false_alarm(text: str, seconds: float) -> None:
+    assert parse_settings(f"detection: {text}", "f").detection.seconds_per_false_alarm == seconds
 
 
 def test_settings_do_not_change_after_loading() -> None:
