@@ -26,9 +26,6 @@ N_REMEMBERED = 2048
 _SIDES, _SIZES = slice(0, 2 * N_VIEWS), slice(2 * N_VIEWS, N_TAILS)
 _SHARES = (0.2, 0.1)  # of the blocks that make the tail: of views, of sizes
 _MIN_BLOCKS = 8  # before a stream has a score
-# That a tail's scale is estimated from n maxima makes what is far beyond it more probable: (1 + x / n)^-n for exp(-x),
-# exact for exponential tails. n is taken larger by this, for what is known of such tails beforehand.
-_N_PRIOR = 10
 # The vote: weights of residual, recent mean and level, and what makes it comparable with a view's decades.
 _VOTES = np.array([0.4, 0.4, 0.2])
 _VOTE_FROM, _VOTE_SLOPE, _VOTE_AT = 1.4, 2.0, 3.3
@@ -50,7 +47,6 @@ class Surprise(History):
         low: Lower knot of the body, float32, shape (S, N).
         threshold_score: Decades at the threshold, float32, shape (S, 2).
         low_score: Decades at the lower knot, float32, shape (S, 2).
-        n_tail: Block maxima in the tail, float32, shape (S, 2).
     """
 
     threshold: F32 = column(np.float32, "tails")
@@ -58,7 +54,6 @@ class Surprise(History):
     low: F32 = column(np.float32, "tails")
     threshold_score: F32 = column(np.float32, "shares")
     low_score: F32 = column(np.float32, "shares")
-    n_tail: F32 = column(np.float32, "shares")
 
     def score(self, ix: Slots, found: Found, n: I64) -> tuple[F64, F64]:
         """Score what the views show against the past; changes nothing.
@@ -86,7 +81,7 @@ class Surprise(History):
         """Return the decades of both sides of the views, exponential beyond the threshold, shape (A, 14)."""
         threshold, low, at, from_ = self._fitted(ix, _SIDES, 0)
         with np.errstate(over="ignore", invalid="ignore"):
-            beyond = at + self._tail(ix, 0, (value - threshold) / self.excess[ix, _SIDES])
+            beyond = at + (value - threshold) / (self.excess[ix, _SIDES] * LN_10)
             within = _body(value, low, threshold, from_, at)
         return np.where(value > threshold, beyond, within)
 
@@ -94,16 +89,10 @@ class Surprise(History):
         """Return the decades of the sizes, Pareto beyond the threshold, 0 for unknown ones, shape (A, 2)."""
         threshold, low, at, from_ = self._fitted(ix, _SIZES, 1)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            beyond = at + self._tail(ix, 1, np.log(value / threshold) / self.excess[ix, _SIZES])
+            beyond = at + np.log10(value / threshold) / self.excess[ix, _SIZES]
             within = _body(value, low, threshold, from_, at)
         found = np.where(value > threshold, beyond, within)
         return np.minimum(np.where(np.isnan(value), 0.0, found), MAX_SCORE)
-
-    def _tail(self, ix: Slots, share: int, excess: F64) -> F64:
-        """Return the decades of excesses, in units of their estimated scale, shape (A, M)."""
-        n = self.n_tail[ix, share, None].astype(np.float64) + _N_PRIOR
-        found: F64 = n * np.log1p(np.maximum(excess, 0.0) / n) / LN_10
-        return found
 
     def _fitted(self, ix: Slots, which: slice, share: int) -> tuple[F64, F64, F64, F64]:
         """Return threshold and lower knot, shape (A, M), and their decades, shape (A, 1)."""
@@ -136,7 +125,6 @@ class Surprise(History):
             self.excess[slots, which] = tails.mean_log_excess() if which == _SIZES else tails.mean_excess()
             self.threshold_score[slots, share] = tails.decades(tails.n_tail)
             self.low_score[slots, share] = tails.decades(tails.n_body)
-            self.n_tail[slots, share] = tails.n_tail
 
 
 def _body(value: F64, low: F64, threshold: F64, low_score: F64, threshold_score: F64) -> F64:

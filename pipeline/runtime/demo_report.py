@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.records import EpisodeEvent
+from pipeline.core.settings import DetectionSettings
 from pipeline.detect.explain import SHORT_WORDS
 from pipeline.runtime.demo_verdict import Expected, Fate, Verdict, is_false, judge
 from pipeline.sources.simulator import STEP_S, Fault, Plant
@@ -48,6 +49,12 @@ class DemoOutcome:
     def is_complete(self) -> bool:
         """Every step of the run was processed."""
         return self.reached >= self.plant.n - 1
+
+    @property
+    def n_promised(self) -> float:
+        """False alarms that the budget allows for what was watched."""
+        watched_s = len(self.plant.values) * (self.reached + 1) * STEP_S
+        return watched_s / DetectionSettings().seconds_per_false_alarm
 
     def verdict(self) -> Verdict:
         """Hold the alerts against the faults that have begun."""
@@ -94,7 +101,7 @@ def _explained(plant: Plant, alert: EpisodeEvent) -> str:
 def summary_lines(outcome: DemoOutcome) -> list[str]:
     """Return the closing summary, one line per fault and per false alert."""
     plant, verdict = outcome.plant, outcome.verdict()
-    lines = [_headline(verdict), _figures(outcome)]
+    lines = [_headline(verdict, outcome.n_promised), _figures(outcome)]
     if not plant.faults:
         lines.append("The run was too short to plant faults: give it --duration 30 or more.")
     for fault, fate, finder in zip(outcome.struck, verdict.fates, verdict.finders, strict=True):
@@ -106,11 +113,11 @@ def summary_lines(outcome: DemoOutcome) -> list[str]:
     return lines
 
 
-def _headline(verdict: Verdict) -> str:
+def _headline(verdict: Verdict, n_promised: float) -> str:
     undecided = verdict.count(Fate.UNDECIDED)
     return (
         f"Summary: {len(verdict.fates)} planted, {verdict.count(Fate.FOUND)} found, "
-        f"{verdict.count(Fate.MISSED)} missed, {len(verdict.false_alerts)} false"
+        f"{verdict.count(Fate.MISSED)} missed, {len(verdict.false_alerts)} false (the budget allows {n_promised:.0f})"
         + (f", {undecided} undecided when it ended" if undecided else "")
     )
 
@@ -143,6 +150,7 @@ def summary_json(outcome: DemoOutcome) -> dict[str, object]:
         "n_missed": verdict.count(Fate.MISSED),
         "n_undecided": verdict.count(Fate.UNDECIDED),
         "n_false": len(verdict.false_alerts),
+        "n_false_promised": round(outcome.n_promised, 1),
         "faults": [_fault_json(plant, fault, fate, finder) for fault, fate, finder in judged],
         "false_alerts": [_alert_json(each) for each in verdict.false_alerts],
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.records import F64, I64, U16, Batch, Bool, Detail, Health, Outcome, Readings, Steps
+from pipeline.core.records import F64, I32, I64, U16, Batch, Bool, Detail, Health, Outcome, Readings, Steps
 from pipeline.core.settings import Settings
 from pipeline.flow.engine import update
 from pipeline.flow.learning import Taught, debts, due_groups, fine_tune_groups
@@ -68,6 +68,7 @@ class Session:
         counts: Readings so far by outcome name (``Outcome``, lower case).
         fine_tunes: Fine-tunes so far by outcome (``gate.Outcome``, lower case), and how many were ``rolled_back``.
         n_drifts: Drifts so far.
+        n_promised: False alarms that the budget has allowed so far, of all streams.
 
     Example:
         >>> session = Session(Settings())
@@ -84,6 +85,7 @@ class Session:
         self.counts = dict.fromkeys((outcome.name.lower() for outcome in Outcome), 0)
         self.fine_tunes = dict.fromkeys([*(outcome.name.lower() for outcome in FineTune), "rolled_back"], 0)
         self.n_drifts = 0
+        self.n_promised = 0.0
 
     def process(self, readings: Readings, now: float) -> Steps:
         """Score readings, then learn from them in O(1).
@@ -101,9 +103,17 @@ class Session:
         detail = Detail.blank(len(readings), N_FORECASTERS) if self._has_detail else None
         self.state, steps = update(self.model, self.state, batch, now, detail)
         self.n_drifts += int(np.count_nonzero(steps.health & Health.DRIFT))
+        self._promise(slots[steps.outcome == Outcome.ACCEPTED])
         for outcome, n in enumerate(np.bincount(steps.outcome, minlength=len(Outcome))):
             self.counts[Outcome(outcome).name.lower()] += int(n)
         return steps
+
+    def _promise(self, slots: I32) -> None:
+        """Count what the budget allows for readings of these streams, of those that may alert."""
+        detection = self.settings.detection
+        at = slots[self.state.windows.n[slots] > detection.n_settled]
+        watched_s = float(np.nan_to_num(self.state.cadence.step_s[at]).sum())
+        self.n_promised += watched_s / detection.seconds_per_false_alarm
 
     def fine_tune(self, max_groups: int | None = None) -> int:
         """Fine-tune the networks that are due, largest debt first.

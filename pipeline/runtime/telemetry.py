@@ -87,6 +87,7 @@ class Telemetry:
             "readings_total": _by_label(readings),
             "streams_refused_total": {(): readings["stream_limit"]},
             "episodes_total": {(): self._n_episodes},
+            "false_alarms_expected_total": {(): session.n_promised},
             "finetune_runs_total": _by_label({**session.fine_tunes, **lost}),
             "finetune_lag_rounds": {(): session.training_lag()},
             "drifts_total": {(): session.n_drifts},

@@ -39,8 +39,10 @@ CATALOGUE = (
     MetricSpec("forecast_lower", "gauge", ("stream",), "Lower end of the forecast interval."),
     MetricSpec("forecast_upper", "gauge", ("stream",), "Upper end of the forecast interval."),
     MetricSpec("residual_value", "gauge", ("stream",), "Reading minus forecast, in the sensor's unit."),
-    MetricSpec("score", "gauge", ("stream",), "Surprise of that reading: -log10 of a calibrated tail probability."),
-    MetricSpec("alert_level", "gauge", ("stream",), "Score that opens an episode."),
+    MetricSpec("score", "gauge", ("stream",), "Surprise of that reading, in tenfolds of rarity."),
+    MetricSpec(
+        "alert_level", "gauge", ("stream",), "Score that opens an episode; follows from the false-alarm budget."
+    ),
     MetricSpec("episode_open", "gauge", ("stream",), "1 while an episode is open."),
     MetricSpec("health", "gauge", ("stream", "verdict"), "1 for each finding about the sensor at its last reading."),
     MetricSpec(
@@ -50,6 +52,12 @@ CATALOGUE = (
         "Recent absolute error over that of persistence; < 1 is skill.",
     ),
     MetricSpec("episodes_total", "counter", (), "Episodes opened."),
+    MetricSpec(
+        "false_alarms_expected_total",
+        "counter",
+        (),
+        "False alarms that the budget has allowed, to hold episodes against.",
+    ),
     MetricSpec("alerts_dropped_total", "counter", (), "Alerts not published because too many were waiting."),
     MetricSpec(
         "finetune_runs_total",

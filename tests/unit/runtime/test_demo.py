@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.core.records import EpisodeEvent, Event, episode_id
-from pipeline.core.settings import Settings
+from pipeline.core.settings import DetectionSettings, Settings
 from pipeline.decode.topics import Route
 from pipeline.runtime.demo import demo_settings
 from pipeline.runtime.demo_report import (
@@ -140,7 +140,10 @@ def test_a_summary_counts_found_missed_and_false(plant: Plant) -> None:
     assert (summary["n_false"], summary["n_undecided"], summary["is_complete"]) == (1, 0, True)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     lines = summary_lines(outcome(plant, alerts, plant.n - 1))
-    assert lines[0] == f"Summary: {len(plant.faults)} planted, 1 found, {len(missed) + 1} missed, 1 false"
+    n_promised = len(plant.values) * plant.n * STEP_S / DetectionSettings().seconds_per_false_alarm
+    told = f"Summary: {len(plant.faults)} planted, 1 found, {len(missed) + 1} missed, 1 false"
+    assert lines[0] == f"{told} (the budget allows {n_promised:.0f})"
+    assert summary["n_false_promised"] == round(n_promised, 1)
     assert sum(line.startswith("  missed ") for line in lines) == len(missed) + 1
     assert sum("noticed only when it was over" in line for line in lines) == 1
 
@@ -148,7 +151,7 @@ def test_a_summary_counts_found_missed_and_false(plant: Plant) -> None:
 def test_a_summary_so_far_leaves_out_what_had_not_struck(plant: Plant) -> None:
     first = plant.faults[0]
     lines = summary_lines(outcome(plant, [], first.start))
-    assert lines[0] == "Summary: 1 planted, 0 found, 0 missed, 0 false, 1 undecided when it ended"
+    assert lines[0] == "Summary: 1 planted, 0 found, 0 missed, 0 false (the budget allows 4), 1 undecided when it ended"
     assert "ended early" in lines[1]
     assert summary_lines(outcome(plant, [], -1))[0].startswith("Summary: 0 planted")
 

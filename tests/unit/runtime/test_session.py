@@ -77,7 +77,7 @@ def test_whatever_comes_there_is_one_step_per_reading_and_no_more_streams_than_a
 
 
 def test_the_view_shows_the_last_step_of_every_stream() -> None:
-    session = Session(light("detection: {n_warmup: 100, alert_level: 3.0}"))
+    session = Session(light("detection: {n_warmup: 100}"))
     rng = np.random.default_rng(1)
     rows: list[Row] = []
     for i in range(400):
@@ -94,7 +94,8 @@ def test_the_view_shows_the_last_step_of_every_stream() -> None:
         assert np.isnan(getattr(view, name)[2])
     assert (view.lower[:2] <= view.forecast[:2]).all()
     assert (view.forecast[:2] <= view.upper[:2]).all()
-    assert view.level.tolist() == [3.0] * 3
+    assert view.level[:2].tolist() == steps.level[-2:].tolist()
+    assert (view.level > 0).all()
     assert view.is_open.tolist() == [False] * 3
     assert view.health.tolist() == [0, Health.LATE, 0]
     assert view.skill_ratio.shape == (3, len(view.forecasters))
