@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
-from pipeline.core.records import F32, F64, I64, Bool, Slots
+from pipeline.core.records import F32, F64, I64, Bool
 from pipeline.detect.health import NO_CHANGE, Change, number
 
 #: Resets, not long ago, that make a habit, and readings in which one is forgotten to 1/e.
@@ -27,20 +27,20 @@ class Resets(SlotArrays):
     Attributes:
         n: Resets so far, fading, shape (S,).
         last_s: Event time of the last one, Unix seconds, NaN for none.
-        n_since: Readings since the last one.
+        number: Readings that the stream had before the last one.
     """
 
     n: F32 = column(np.float32)
     last_s: F64 = column(np.float64, fill=np.nan)
-    n_since: I64 = column(np.int64)
+    number: I64 = column(np.int64)
 
-    def step(self, slots: I64, ix: Slots, time: F64, is_reset: Bool, is_held: Bool, step_s: F64) -> Change:
+    def step(self, slots: I64, time: F64, n: I64, is_reset: Bool, is_held: Bool, step_s: F64) -> Change:
         """Take in one reading per stream.
 
         Args:
             slots: Streams, shape (A,).
-            ix: The same streams.
             time: Event times, Unix seconds, shape (A,).
+            n: Readings before these, shape (A,).
             is_reset: The stream is a counter that has just fallen, shape (A,).
             is_held: The verdict holds, shape (A,).
             step_s: Usual interval, seconds, shape (A,).
@@ -48,18 +48,17 @@ class Resets(SlotArrays):
         Returns:
             Where the verdict is raised and where it is cleared.
         """
-        self.n_since[ix] += 1
         if not (is_reset.any() or is_held.any()):
             return NO_CHANGE
         at = slots[is_reset]
-        self.n[at] = self.n[at] * np.exp(-self.n_since[at] / _MEMORY) + 1
-        self.n_since[at] = 0
-        n_days = (time - self.last_s[ix]) / _DAY_S
+        self.n[at] = self.n[at] * np.exp((self.number[at] - n[is_reset]) / _MEMORY) + 1
+        self.number[at] = n[is_reset]
+        n_days = (time - self.last_s[slots]) / _DAY_S
         off_s = np.abs(n_days - np.round(n_days)) * _DAY_S
         is_daily = (off_s <= np.maximum(_NEAR_S, _NEAR * step_s)) & (n_days > 1 / 2)  # never while nothing is known
         self.last_s[at] = time[is_reset]
-        is_raised = is_reset & ~is_held & ~is_daily & (self.n[ix] <= _N_HABIT)
-        is_cleared = is_held & (self.n_since[ix] >= _N_CALM)
+        is_raised = is_reset & ~is_held & ~is_daily & (self.n[slots] <= _N_HABIT)
+        is_cleared = is_held & (n - self.number[slots] >= _N_CALM)
         return Change(slots[is_raised], time[is_raised], slots[is_cleared])
 
     def why(self, slot: int, last: float, value: float) -> str:

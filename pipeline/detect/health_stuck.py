@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, F64, I8, I64, Bool, Slots
-from pipeline.detect.health import NO_CHANGE, NO_SLOTS, Change, number
+from pipeline.detect.health import NO_SLOTS, Change, number
 
 #: Bins of run lengths: bin k counts runs of 2**k to 2**(k + 1) - 1 readings, the last one all longer ones.
 _N_BINS = 14
@@ -38,6 +38,7 @@ _N_MOVES = 3
 _FADE_EVERY, _MEMORY = 4096, 200_000
 _KEEP = np.float32(np.exp(-_FADE_EVERY / _MEMORY))
 _WEEK_S = 7 * 86_400.0
+_NO_TIMES = np.zeros(0)
 _MEAN_IN_BIN = np.r_[1.0, 1.4 * 2.0 ** np.arange(1, _N_BINS)]
 
 
@@ -65,7 +66,7 @@ class Runs(SlotArrays):
     count: F32 = column(np.float32, "lengths")
     first_s: F64 = column(np.float64, fill=np.nan)
 
-    def step(self, ix: Slots, slots: I64, time: F64, value: F64, n: I64, about: "About") -> Change:
+    def step(self, ix: Slots, slots: I64, time: F64, value: F64, n: I64, is_held: Bool) -> "Step":
         """Take in one reading per stream.
 
         Args:
@@ -74,10 +75,10 @@ class Runs(SlotArrays):
             time: Event times, Unix seconds, shape (A,).
             value: Readings as they came, sensor's unit, shape (A,).
             n: Readings before these, shape (A,).
-            about: What else is known of the streams.
+            is_held: The verdict holds, shape (A,).
 
         Returns:
-            Where the verdict is raised and where it is cleared.
+            Streams whose runs are long enough to be judged, and those of which the verdict is cleared.
         """
         is_same = value == self.value[ix]
         length = self.n[ix]
@@ -89,16 +90,22 @@ class Runs(SlotArrays):
         is_first = n == 0
         if is_first.any():
             self.first_s[slots[is_first]] = time[is_first]
-        self._fade(slots[(n + 1) % _FADE_EVERY == 0])
-        cleared = self._clear(slots, is_same, about.is_stuck)
-        is_looked_at = (length >= _N_MIN) & (length % _EVERY == 0) & ~about.is_stuck & (n >= _N_WARMUP)
-        if not is_looked_at.any():
-            return Change(NO_SLOTS, NO_CHANGE.since_s, cleared) if len(cleared) else NO_CHANGE
-        row = np.flatnonzero(is_looked_at)
-        raised = slots[row[self._is_stuck(slots[row], time[row], about.rows(row))]]
+        is_faded = (n + 1) % _FADE_EVERY == 0
+        if is_faded.any():
+            self.count[slots[is_faded]] *= _KEEP
+        cleared = self._clear(slots, is_same, is_held) if is_held.any() else NO_SLOTS
+        is_long = (length >= _N_MIN) & (n >= _N_WARMUP)
+        if not is_long.any():
+            return Step(NO_SLOTS, _NO_TIMES, cleared)
+        is_long &= (length % _EVERY == 0) & ~is_held
+        return Step(slots[is_long], time[is_long], cleared)
+
+    def judge(self, step: "Step", about: "About") -> Change:
+        """Hold long runs against the streams' own; return where the verdict is raised and where it is cleared."""
+        raised = step.long[self._is_stuck(step.long, step.time, about)] if len(step.long) else NO_SLOTS
         self.n_limit[raised] = self.n[raised]
         self.n_moves[raised] = 0
-        return Change(raised, self.since_s[raised], cleared)
+        return Change(raised, self.since_s[raised], step.cleared)
 
     def is_resting(self, ix: Slots) -> Bool:
         """Say which streams rest as long as they seldom do: what else is measured meanwhile says little."""
@@ -114,9 +121,6 @@ class Runs(SlotArrays):
         learnt = np.where(was_stuck, np.minimum(length, _LEARNT * limit), length)
         self.longest[at] = np.maximum(self.longest[at], learnt)
         self.n_limit[at] = 0
-
-    def _fade(self, slots: I64) -> None:
-        self.count[slots] *= _KEEP
 
     def _clear(self, slots: I64, is_same: Bool, is_stuck: Bool) -> I64:
         """Count the moves of stuck streams, and return those that moved enough."""
@@ -148,24 +152,37 @@ class Runs(SlotArrays):
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What else is known of the streams of a tick, shape (A,) each.
+class Step:
+    """What the readings of a tick did to runs.
 
     Attributes:
-        is_stuck: The verdict holds.
+        long: Streams whose runs are long enough to be judged, shape (D,).
+        time: Event times of their newest readings, Unix seconds, shape (D,).
+        cleared: Streams of which the verdict is cleared, shape (E,).
+    """
+
+    long: I64
+    time: F64
+    cleared: I64
+
+    def __bool__(self) -> bool:
+        """Say whether there is anything to judge or to clear."""
+        return bool(len(self.long) or len(self.cleared))
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What else is known of streams whose runs are judged, shape (D,) each.
+
+    Attributes:
         low, high: Lowest and highest readings that are usual, sensor's unit. A stream that rests there may be off,
             or it may be night: only after a week can that be told from stuck.
         n_budget: Readings in the time in which one false verdict is allowed.
     """
 
-    is_stuck: Bool
     low: F64
     high: F64
     n_budget: F64
-
-    def rows(self, rows: I64) -> "About":
-        """Return some of the streams."""
-        return About(self.is_stuck[rows], self.low[rows], self.high[rows], self.n_budget[rows])
 
 
 def _chance(count: F64, length: I64) -> F64:

@@ -8,6 +8,7 @@ done about clocks that jumped is the matter of ``timelines``.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from math import gcd
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from pipeline.flow.state import State
 from pipeline.streams.windows import recent_values
 
 _DAY_S = 86_400.0
+_EVERY = gcd(health_range.EVERY, health_noise.EVERY, health_resolution.EVERY)
 _N_AT_EDGE = 8  # readings, of those that flutter is measured over, at which a stream seems to rest at an edge
 _SHORTEST_S = 1e-3  # usual interval that budgets are reckoned with at least, and where none is known yet
 
@@ -60,6 +62,9 @@ class _Finding:
     end: Callable[[int, int], str]
 
 
+_NOTHING = _Finding(Health.STUCK, NO_CHANGE, lambda _slot, _row: "", lambda _slot, _row: "")
+
+
 def watch(settings: HealthSettings, state: State, look: Look) -> list[HealthEvent]:
     """Show the readings of one tick to every detector, and let verdicts hold or not any more.
 
@@ -73,14 +78,19 @@ def watch(settings: HealthSettings, state: State, look: Look) -> list[HealthEven
     """
     if not settings.enabled:
         return []
+    bits = state.verdicts.bits[look.ix]
     found = [
-        _stuck(settings, state, look),
-        _range(settings, state, look),
-        _counter(state, look),
-        _clock(state, look),
-        *_flutter(settings, state, look),
-        *_grain(settings, state, look),
+        _stuck(settings, state, look, (bits & np.uint16(Health.STUCK)) != 0),
+        _range(settings, state, look, (bits & np.uint16(Health.OUT_OF_RANGE)) != 0),
+        *_counter(state, look, (bits & np.uint16(Health.COUNTER_RESET)) != 0),
+        _clock(state, look, (bits & np.uint16(Health.CLOCK_SKEW)) != 0),
     ]
+    n = look.n + 1
+    due = n % _EVERY == 0  # of windows, now and then
+    if due.any():
+        _learn_range(settings, state, look, np.flatnonzero(due))
+        found += _flutter(settings, state, look, np.flatnonzero(due & (n >= health_noise.WINDOW)))
+        found += _grain(settings, state, look, np.flatnonzero(n % health_resolution.EVERY == 0))
     return [event for finding in found if finding.change for event in _events(state, look, finding)]
 
 
@@ -115,29 +125,23 @@ def _events(state: State, look: Look, finding: _Finding) -> Iterator[HealthEvent
         yield HealthEvent(str(state.table.names[slot]), verdict, raised, at_s, began_s, words(slot, row))
 
 
-def _stuck(settings: HealthSettings, state: State, look: Look) -> _Finding:
-    ix, runs = look.ix, state.runs
-    is_counter = state.counters.is_counter[ix]
-    low = np.where(is_counter, np.inf, state.reach.low[ix])  # a resting counter is always at its highest
-    step_s = np.fmax(np.where(np.isnan(state.cadence.step_s[ix]), 0.0, state.cadence.step_s[ix]), _SHORTEST_S)
-    n_budget = settings.false_verdict_days * _DAY_S / step_s
-    about = About(state.verdicts.held(ix, Health.STUCK), low, state.reach.high[ix], n_budget)
-    change = runs.step(ix, look.slots, look.time, look.reading, look.n, about)
+def _stuck(settings: HealthSettings, state: State, look: Look, is_held: Bool) -> _Finding:
+    runs = state.runs
+    step = runs.step(look.ix, look.slots, look.time, look.reading, look.n, is_held)
+    if not step:
+        return _NOTHING
+    at = step.long
+    low = np.where(state.counters.is_counter[at], np.inf, state.reach.low[at])  # a resting counter is at its highest
+    step_s = np.fmax(np.nan_to_num(state.cadence.step_s[at]), _SHORTEST_S)
+    about = About(low, state.reach.high[at], settings.false_verdict_days * _DAY_S / step_s)
+    change = runs.judge(step, about)
     return _Finding(Health.STUCK, change, lambda slot, _row: runs.why(slot), lambda slot, _row: runs.end(slot))
 
 
-def _range(settings: HealthSettings, state: State, look: Look) -> _Finding:
+def _range(settings: HealthSettings, state: State, look: Look, is_held: Bool) -> _Finding:
     ix, reach = look.ix, state.reach
     value = np.where(reach.is_given[ix], look.reading, look.value) if settings.ranges else look.value
-    is_held = state.verdicts.held(ix, Health.OUT_OF_RANGE)
     change = reach.step(look.slots, ix, look.time, value, is_held, settings.n_accepted)
-    due = (look.n + 1) % health_range.EVERY == 0
-    if due.any():
-        rows = np.flatnonzero(due)
-        recent = recent_values(state.windows, look.slots[rows], health_range.EVERY)
-        is_taught = ~(is_held | is_unfit(state, ix))[rows]
-        n_believed = settings.n_warmup // health_range.EVERY
-        reach.learn(look.slots[rows], recent, is_taught, n_believed, settings.range_margin)
     return _Finding(
         Health.OUT_OF_RANGE,
         change,
@@ -146,12 +150,24 @@ def _range(settings: HealthSettings, state: State, look: Look) -> _Finding:
     )
 
 
-def _counter(state: State, look: Look) -> _Finding:
-    ix, resets, last = look.ix, state.resets, state.counters.last[look.ix]
-    is_reset = state.counters.is_counter[ix] & (look.reading < last) & (look.n > 0)
-    is_held = state.verdicts.held(ix, Health.COUNTER_RESET)
-    change = resets.step(look.slots, ix, look.time, is_reset, is_held, state.cadence.step_s[ix])
-    return _Finding(
+def _learn_range(settings: HealthSettings, state: State, look: Look, rows: I64) -> None:
+    """Learn the range of streams of which that is due."""
+    slots = look.slots[rows]
+    recent = recent_values(state.windows, slots, health_range.EVERY)
+    is_taught = ~(state.verdicts.held(slots, Health.OUT_OF_RANGE) | is_unfit(state, slots))
+    state.reach.learn(slots, recent, is_taught, settings.n_warmup // health_range.EVERY, settings.range_margin)
+
+
+def _counter(state: State, look: Look, is_held: Bool) -> Iterator[_Finding]:
+    """Yield what was found of counters, where there are any."""
+    ix, resets = look.ix, state.resets
+    is_counter = state.counters.is_counter[ix]
+    if not (is_counter.any() or is_held.any()):
+        return
+    last = state.counters.last[ix]
+    is_reset = is_counter & (look.reading < last) & (look.n > 0)
+    change = resets.step(look.slots, look.time, look.n, is_reset, is_held, state.cadence.step_s[ix])
+    yield _Finding(
         Health.COUNTER_RESET,
         change,
         lambda slot, row: resets.why(slot, float(last[row]), float(look.reading[row])),
@@ -159,9 +175,8 @@ def _counter(state: State, look: Look) -> _Finding:
     )
 
 
-def _clock(state: State, look: Look) -> _Finding:
+def _clock(state: State, look: Look, is_held: Bool) -> _Finding:
     clock = state.clock
-    is_held = state.verdicts.held(look.ix, Health.CLOCK_SKEW)
     change = Change(NO_SLOTS, NO_CHANGE.since_s, clock.step(look.ix, look.slots, is_held))
     if look.is_gap.any():
         rows = np.flatnonzero(look.is_gap & ~is_held)
@@ -179,10 +194,8 @@ def _intervals_before(state: State, slots: I64) -> F64:
     return found
 
 
-def _flutter(settings: HealthSettings, state: State, look: Look) -> Iterator[_Finding]:
+def _flutter(settings: HealthSettings, state: State, look: Look, rows: I64) -> Iterator[_Finding]:
     """Yield what was found of streams of which a measurement of their flutter is due."""
-    n = look.n + 1
-    rows = np.flatnonzero((n % health_noise.EVERY == 0) & (n >= health_noise.WINDOW))
     if not len(rows):
         return
     slots, flutter, verdicts = look.slots[rows], state.flutter, state.verdicts
@@ -204,9 +217,8 @@ def _flutter(settings: HealthSettings, state: State, look: Look) -> Iterator[_Fi
     )
 
 
-def _grain(settings: HealthSettings, state: State, look: Look) -> Iterator[_Finding]:
+def _grain(settings: HealthSettings, state: State, look: Look, rows: I64) -> Iterator[_Finding]:
     """Yield what was found of streams of which a step is due."""
-    rows = np.flatnonzero((look.n + 1) % health_resolution.EVERY == 0)
     if not len(rows):
         return
     slots, grain = look.slots[rows], state.grain

@@ -77,7 +77,7 @@ def resets_at(numbers: list[int], n: int, step_s: float = 60.0) -> list[tuple[in
     resets, is_held, found = Resets.empty(1), NO, list[tuple[int, str]]()
     for k in range(n):
         is_reset: Bool = np.array([k in numbers])
-        change = resets.step(ONE, slice(0, 1), np.array([step_s * k]), is_reset, is_held, np.array([step_s]))
+        change = resets.step(ONE, np.array([step_s * k]), np.array([k]), is_reset, is_held, np.array([step_s]))
         if len(change.raised):
             found.append((k, resets.why(0, 812.0, 0.0)))
         if len(change.cleared):

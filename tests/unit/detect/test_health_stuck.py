@@ -12,15 +12,15 @@ N_BUDGET = 300.0 * DAY  # readings
 
 
 def follow(
-    value: F64, *, low: float = -np.inf, high: float = np.inf, runs: Runs | None = None
+    value: F64, *, low: float = -np.inf, high: float = np.inf, n_budget: float = N_BUDGET, runs: Runs | None = None
 ) -> list[tuple[int, str]]:
     """Return at which readings the verdict on one stream was raised and cleared."""
     runs = runs or Runs.empty(1, **DIMENSIONS)
     slots, is_stuck, found = np.array([0]), False, list[tuple[int, str]]()
     for n, reading in enumerate(value.tolist()):
-        about = About(np.array([is_stuck]), np.array([low]), np.array([high]), np.array([N_BUDGET]))
-        time = np.array([n * STEP_S])
-        change = runs.step(slice(0, 1), slots, time, np.array([reading]), np.array([n]), about)
+        held, time = np.array([is_stuck]), np.array([n * STEP_S])
+        step = runs.step(slice(0, 1), slots, time, np.array([reading]), np.array([n]), held)
+        change = runs.judge(step, About(np.array([low]), np.array([high]), np.array([n_budget])))
         if len(change.raised):
             found.append((n, f"raised {runs.why(0)}"))
             assert change.since_s[0] == (n + 1 - int(runs.n[0])) * STEP_S
@@ -96,14 +96,8 @@ def test_what_rests_at_its_end_may_sleep_for_the_first_week() -> None:
 def test_a_budget_of_fewer_false_verdicts_takes_longer() -> None:
     value = noise(2000)
     value[300:] = 5.0
-    soon = follow(value)[0][0]
-    runs = Runs.empty(1, **DIMENSIONS)
-    late = list[int]()
-    for n, reading in enumerate(value.tolist()):
-        about = About(np.array([bool(late)]), np.array([-np.inf]), np.array([np.inf]), np.array([1e7]))
-        change = runs.step(slice(0, 1), np.array([0]), np.array([60.0 * n]), np.array([reading]), np.array([n]), about)
-        late += change.raised.tolist() and [n]
-    assert late[0] > 2 * (soon - 300) + 300
+    soon, late = (follow(value, n_budget=n_budget)[0][0] - 300 for n_budget in (N_BUDGET, 1e7))
+    assert late > 2 * soon
 
 
 def test_what_was_called_stuck_teaches_some_patience_but_not_for_ever() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.core.records import F64, Event, Health, HealthEvent, Outcome, Readings, Steps
+from pipeline.core.records import F64, Health, HealthEvent, Outcome, Readings, Steps
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.flow.snapshot import pack, unpack
 from pipeline.runtime.session import Session
@@ -21,13 +21,9 @@ def small(*, trains: bool = False) -> Settings:
     return parse_settings(SMALL % str(trains).lower(), "test")
 
 
-def noise(n: int) -> F64:
-    return 20 + np.random.default_rng(1).normal(size=n)
-
-
-def play(time: F64, session: Session, batch: int = 48, now: F64 | None = None, value: F64 | None = None) -> Steps:
+def play(time: F64, session: Session, batch: int = 48, now: F64 | None = None) -> Steps:
     """Send a noisy stream in batches; ``now`` is the clock at each reading, else event time is the only one."""
-    value = noise(len(time)) if value is None else value
+    value = 20 + np.random.default_rng(1).normal(size=len(time))
     whole = Steps.blank(len(time))
     for start in range(0, len(time), batch):
         rows = slice(start, start + batch)
@@ -37,7 +33,6 @@ def play(time: F64, session: Session, batch: int = 48, now: F64 | None = None, v
         session.fine_tune()
         for column in ("outcome", "health", "score"):
             getattr(whole, column)[rows] = getattr(steps, column)
-        whole.events.extend(steps.events)
         whole.health_events.extend(steps.health_events)
     return whole
 
@@ -101,12 +96,13 @@ def test_scores_go_on_on_the_new_time_line() -> None:
 
 
 def test_an_alert_at_a_wrong_time_does_not_silence_the_new_time_line() -> None:
-    time, value = minutes(), noise(N)
-    time[300:400] += 12_000.0
-    value[[395, 520]] += 60.0
-    events = play(time, Session(small()), value=value).events
-    assert time[395] > time[520]
-    assert {time[395], time[520]} <= {event.opened_s for event in events if event.event == Event.OPEN}
+    time, session = minutes(), Session(small())
+    time[:BEGIN] += 1e6
+    play(time[:BEGIN], session)
+    session.state.decision.alerted_s[0] = time[BEGIN - 1]
+    play(time[BEGIN:], session)
+    assert session.state.decision.watched_s[0] < time[BEGIN]
+    assert session.state.decision.alerted_s[0] < time[BEGIN]
 
 
 def test_the_verdict_is_cleared_after_64_readings_on_time() -> None:
