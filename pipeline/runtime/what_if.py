@@ -174,12 +174,13 @@ class _Lanes:
         self._newest: F64 = np.full(n_streams, np.nan)
         self._n: I64 = np.zeros(n_streams, np.int64)
         self._has_score: Bool = np.zeros(n_streams, np.bool_)
+        self._was_stuck: Bool = np.zeros(n_streams, np.bool_)
         self._budget = Budget.empty(n_slots, tails=1, kept=settings.n_kept)
         self._decision = Decision.empty(n_slots)
         self._episodes = Episodes.empty(n_slots, views=len(View))
 
     def step(self, streams: I64, time: F64, score: F64, is_stuck: Bool) -> None:
-        """Decide on one reading of each of A streams."""
+        """Decide on one reading of each of A streams, as the engine does."""
         settings, n_budgets = self._settings, len(self._seconds)
         n = self._n[streams]
         self._cadence.learn(streams, time - self._newest[streams], n)
@@ -190,16 +191,20 @@ class _Lanes:
         self._start_anew(streams, score, slots)
         decades = np.concatenate([decades_of(seconds, step_s) for seconds in self._seconds])
         level = self._budget.level(slots, decades)
-        time, score, steps = (np.tile(column, n_budgets) for column in (time, score, np.nan_to_num(step_s)))
-        is_alert = self._decision.step(slots, Scores(time, score, level, steps), settings)
+        is_settled = n >= settings.n_settled
+        alerting = np.where(is_settled & ~self._was_stuck[streams], score, np.nan)  # judged before its sensor is
+        self._was_stuck[streams] = is_stuck
+        columns = (time, score, alerting, np.nan_to_num(step_s))
+        time, score, alerting, steps = (np.tile(column, n_budgets) for column in columns)
+        is_alert = self._decision.step(slots, Scores(time, alerting, level, steps), settings)
         unseen = np.zeros(len(slots))
         seen = Seen(time, unseen, unseen, unseen, unseen, score, level, np.zeros((len(slots), len(View))))
         event = self._episodes.step(slots, slots, seen, is_alert, settings).event
         for i in np.flatnonzero(event).tolist():
             slot = int(slots[i])
             _note(self.told[slot], slot % self._n_streams, int(event[i]), float(time[i]), score[i], level[i])
-        is_usual = (event == Event.OPEN) | ~self._episodes.is_open[slots]  # as the engine learns levels
-        is_counted = np.tile(~is_stuck & (n >= settings.n_settled), n_budgets)
+        is_usual = (event == Event.OPEN) | ~self._episodes.is_open[slots]
+        is_counted = np.tile(is_settled & ~is_stuck, n_budgets)
         self._budget.learn(slots, slots, score, level, is_counted & is_usual)
 
     def _start_anew(self, streams: I64, score: F64, slots: I64) -> None:

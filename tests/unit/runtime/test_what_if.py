@@ -31,12 +31,13 @@ def settings(**more: object) -> Settings:
 
 
 def signals() -> F64:
-    """Noise with spikes and a step, a wave, a counter that falls, and a stream that begins later, shape (N, 4)."""
+    """Noise with spikes and a step, a wave that gets stuck, a counter that falls, a stream that begins later."""
     rng = np.random.default_rng(5)
     noise, wave = rng.normal(0, 1, N), 3 * np.sin(np.arange(N) / 20) + rng.normal(0, 0.3, N)
     noise[[700, 1200, 1500]] += 12
     noise[1000:1100] += 4
     wave[900:930] += 5
+    wave[1300:1420] = wave[1300]
     meter = 1e6 + np.cumsum(rng.integers(1, 9, N)).astype(float)
     meter[1300:] -= 40  # no counter after all, as it seems
     late = rng.laplace(0, 1, N)
@@ -62,6 +63,14 @@ def played() -> ReplayResult:
 
 def openings(told: list[Told]) -> list[tuple[int, float, float]]:
     return [(each.stream, each.opened_s, each.closed_s) for each in told]
+
+
+def test_the_recording_holds_what_deciding_anew_could_miss(played: ReplayResult) -> None:
+    """A sensor that is stuck, and a stream that the engine starts anew: its scores go missing again."""
+    scored = Scored.of(played.readings, played.steps)
+    assert scored.is_stuck[scored.stream == 1].any()
+    has_score = ~np.isnan(scored.score[scored.stream == 2])
+    assert (np.diff(has_score.astype(int)) < 0).any()
 
 
 def test_the_same_budget_gives_the_same_episodes(played: ReplayResult) -> None:
