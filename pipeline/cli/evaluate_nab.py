@@ -2,18 +2,27 @@
 
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.evaluate_common import Config, JsonOut, data_folder, each_alone, progress_bar, tables
+from pipeline.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.core.settings import Settings
+    from pipeline.evaluate.nab_corpus import NabFiles
+
+_N_SEEDS, _N_SEEDS_OF_ABLATION = 5, 1
 
 
 def nab(
     files: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Only these: name, folder, or a pattern with *.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="Run with so many seeds.")] = 5,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Run with so many seeds; default: 5, with --ablation 1.")
+    ] = None,
     config: Config = None,
     json_out: JsonOut = None,
     plot: Annotated[Path | None, typer.Option(metavar="OUT", help="Draw score over false alarms: .png.")] = None,
@@ -22,6 +31,9 @@ def nab(
     ] = None,
     *,
     published: Annotated[bool, typer.Option("--published", help="Only score the published detectors.")] = False,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="Score the detector with each part left out or changed.")
+    ] = False,
 ) -> None:
     """Measure detection on the Numenta Anomaly Benchmark: windows met, false alarms, score of its three profiles.
 
@@ -32,6 +44,8 @@ def nab(
     beside. The recordings are looked for in nab/ under the folder that FORETELL_DATA names (default: ../shared/data).
     """
     began = perf_counter()
+    if ablation and (published or plot is not None or results is not None):
+        raise UsageError("--ablation", "has a table and --json only", "leave --published, --plot and --results out")
     folder = data_folder("nab")
 
     from pipeline.evaluate.nab_corpus import read_nab, read_published
@@ -41,6 +55,9 @@ def nab(
     settings = load_settings(config) if config else each_alone()
     check_results(json_out, plot, results)
     found = read_nab(folder, files or [], lambda line: typer.echo(f"foretell: {line}", err=True))
+    if ablation:
+        _ablate(found, settings, seeds or _N_SEEDS_OF_ABLATION, json_out)
+        return
     others = read_published(folder, found)
 
     from pipeline.evaluate.nab_report import files_table, published_table, summary_lines, summary_table
@@ -56,7 +73,7 @@ def nab(
     from pipeline.evaluate.nab_alerts import raise_alerts
     from pipeline.evaluate.nab_run import run_seeds
 
-    all_seeds = range(settings.forecast.seed, settings.forecast.seed + seeds)
+    all_seeds = range(settings.forecast.seed, settings.forecast.seed + (seeds or _N_SEEDS))
     with progress_bar(found.corpus.n_rows) as advance:
         runs = run_seeds(found.recordings, settings, all_seeds, lambda seed, n: advance(f"seed {seed}", n))
     evaluation = evaluate_nab(found.names, found.corpus, runs, found.profiles, raise_alerts, others)
@@ -69,3 +86,16 @@ def nab(
     console.print(summary_table(evaluation))
     for line in summary_lines(evaluation, perf_counter() - began):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _ablate(found: "NabFiles", settings: "Settings", n_seeds: int, json_out: Path | None) -> None:
+    """Show and write what each part of the detector is worth."""
+    from pipeline.evaluate.ablation_report import ablation_table
+    from pipeline.evaluate.ablation_run import ablate
+    from pipeline.evaluate.nab_files import write_ablation
+
+    all_seeds = range(settings.forecast.seed, settings.forecast.seed + n_seeds)
+    with progress_bar(found.corpus.n_rows) as advance:
+        ablated = ablate(found, settings, all_seeds, advance)
+    write_ablation(json_out, ablated)
+    tables().print(ablation_table(ablated))

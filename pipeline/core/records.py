@@ -27,6 +27,9 @@ U16 = NDArray[np.uint16]
 U64 = NDArray[np.uint64]
 Bool = NDArray[np.bool_]
 
+#: Views of the detector and their vote: the members of ``detect/views.View``.
+N_VIEWS_AND_VOTE = 8
+
 #: Streams addressed in one vector operation: all of a run of slots, or an index array.
 Slots = slice | I64
 
@@ -215,22 +218,25 @@ class HealthEvent:
 
 @dataclass(slots=True)
 class Detail:
-    """What every forecaster foretold, one row per reading: for evaluation, kept only when asked for.
+    """What every forecaster foretold and every view saw, a row per reading: for evaluation, kept only when asked for.
 
     Attributes:
         forecasts: Per forecaster, sensor's unit, NaN when there was none, float64, shape (N, F).
         shown: Which forecaster was shown, -1 for none, int8, shape (N,).
         half_widths: Of the shown forecast's intervals at 50, 90 and 99 %, sensor's unit, shape (N, 3).
+        views: Decades of every view, NaN where there was no score, float32, shape (N, 8).
     """
 
     forecasts: F64
     shown: I8
     half_widths: F64
+    views: F32
 
     @classmethod
     def blank(cls, n: int, n_forecasters: int) -> Self:
         """Return ``n`` rows without a forecast."""
-        return cls(np.full((n, n_forecasters), np.nan), np.full(n, -1, np.int8), np.full((n, 3), np.nan))
+        views = np.full((n, N_VIEWS_AND_VOTE), np.nan, np.float32)
+        return cls(np.full((n, n_forecasters), np.nan), np.full(n, -1, np.int8), np.full((n, 3), np.nan), views)
 
 
 @dataclass(slots=True)

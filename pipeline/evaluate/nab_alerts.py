@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.records import F64, I64, Bool
+from pipeline.core.records import F32, F64, I64, Bool
 from pipeline.core.settings import DetectionSettings
 from pipeline.detect.decision import Scores, alerts_of
 
@@ -27,6 +27,7 @@ class Scored:
         score: -log10 of a tail probability; NaN while warming up, and for what the gate refused.
         is_accepted: The gate let it in.
         is_opening: The engine itself opened an episode here, at its own alert level.
+        views: Decades of every view, NaN where there is no score, shape (N, 8); None unless they were asked for.
     """
 
     time: F64
@@ -34,6 +35,7 @@ class Scored:
     score: F64
     is_accepted: Bool
     is_opening: Bool
+    views: F32 | None = None
 
 
 #: Raise alerts on files at a level: one mask per file.

@@ -14,6 +14,8 @@ from typing import Any
 
 from pipeline.core.errors import ForetellError, UsageError
 from pipeline.core.records import Bool
+from pipeline.evaluate.ablation import Ablation
+from pipeline.evaluate.ablation_report import ablation_json
 from pipeline.evaluate.nab import NabEvaluation, Published
 from pipeline.evaluate.nab_alerts import Decide, Scored
 from pipeline.evaluate.nab_corpus import NabFiles
@@ -63,6 +65,17 @@ def write_published(json_out: Path | None, published: Sequence[Published]) -> No
     if json_out is not None:
         with _told_plainly():
             _write_json(json_out, {"published": published_json(published)})
+
+
+def write_ablation(json_out: Path | None, found: Ablation) -> None:
+    """Write what each part is worth, if wanted.
+
+    Raises:
+        ForetellError: The disk is full or the folder went away.
+    """
+    if json_out is not None:
+        with _told_plainly():
+            _write_json(json_out, ablation_json(found))
 
 
 def _write_json(path: Path, document: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ def files_table(found: NabEvaluation) -> Table:
     met, false = (np.mean([getattr(run.files, n) for run in first.best], axis=0) for n in ("n_met", "n_false"))
     columns = (found.names, found.n_readings, found.n_windows, met, false, first.points, first.lost)
     for name, n, n_windows, *figures in zip(*columns, strict=True):
-        table.add_row(Text(name), f"{n:,}", str(n_windows), *map(_figure, figures))
+        table.add_row(Text(name), f"{n:,}", str(n_windows), *map(figure, figures))
     return table
 
 
@@ -40,14 +40,14 @@ def summary_table(found: NabEvaluation) -> Table:
         "met",
         "false",
     )
-    table = _table(f"NAB, {_seeds(found)}: 0 is silence, 100 is perfect", "profile", headings)
+    table = _table(f"NAB, {seeds_text(found.seeds)}: 0 is silence, 100 is perfect", "profile", headings)
     n_windows = int(found.n_windows.sum())
     for judged in found.profiles:
         best, own = judged.best, judged.budget
         level = f"{min(_levels(best)):.2f} to {max(_levels(best)):.2f}"
         counts = [f"{_met(runs)} of {n_windows}" for runs in (best, own)]
-        chosen = (_figure(_mean(best)), _figure(_worst(best)), level, counts[0], _false(best))
-        table.add_row(judged.profile.name, *chosen, _figure(_mean(own)), _figure(_worst(own)), counts[1], _false(own))
+        chosen = (figure(_mean(best)), figure(_worst(best)), level, counts[0], _false(best))
+        table.add_row(judged.profile.name, *chosen, figure(_mean(own)), figure(_worst(own)), counts[1], _false(own))
     return table
 
 
@@ -58,7 +58,7 @@ def published_table(published: Sequence[Published], n_windows: int) -> Table:
     table = _table(f"Published detectors on the same files, {n_windows} windows", "detector", headings)
     for detector in published:
         figures = [
-            text for run in detector.by.values() for text in (_figure(run.score), str(run.n_met), str(run.n_false))
+            text for run in detector.by.values() for text in (figure(run.score), str(run.n_met), str(run.n_false))
         ]
         table.add_row(Text(detector.name), *figures)
     return table
@@ -67,17 +67,17 @@ def published_table(published: Sequence[Published], n_windows: int) -> Table:
 def summary_lines(found: NabEvaluation, took_s: float) -> Iterator[str]:
     """Yield what the tables do not hold, one figure per line."""
     n_readings = sum(found.n_readings)
-    yield f"{len(found.names)} files, {n_readings:,} readings, {_seeds(found)}, {took_s:.0f} s"
+    yield f"{len(found.names)} files, {n_readings:,} readings, {seeds_text(found.seeds)}, {took_s:.0f} s"
     for judged in found.profiles:
-        by_seed = ", ".join(_figure(run.score) for run in judged.best)
-        common = f"{_figure(_mean(judged.common))} at level {_levels(judged.common)[0]:.2f}"
+        by_seed = ", ".join(figure(run.score) for run in judged.best)
+        common = f"{figure(_mean(judged.common))} at level {_levels(judged.common)[0]:.2f}"
         yield f"{judged.profile.name} by seed: {by_seed}; one level for all: {common}"
     for judged in found.profiles:
         yield f"{judged.profile.name}, level chosen on half of the files ({N_SPLITS} splits): {_split(judged.split)}"
 
 
 def _split(split: Split) -> str:
-    return f"{_figure(split.other)} ± {_figure(split.other_sd)} on the other half, {_figure(split.chosen)} on its own"
+    return f"{figure(split.other)} ± {figure(split.other_sd)} on the other half, {figure(split.chosen)} on its own"
 
 
 def _table(title: str, first: str, headings: Sequence[str]) -> Table:
@@ -88,8 +88,14 @@ def _table(title: str, first: str, headings: Sequence[str]) -> Table:
     return table
 
 
-def _seeds(found: NabEvaluation) -> str:
-    return f"seed {found.seeds[0]}" if len(found.seeds) == 1 else f"{len(found.seeds)} seeds"
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Say which seeds were run.
+
+    Example:
+        >>> seeds_text([1]), seeds_text([1, 2])
+        ('seed 1', '2 seeds')
+    """
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
 
 
 def _mean(runs: Sequence[Standing]) -> float:
@@ -112,11 +118,11 @@ def _levels(runs: Sequence[Standing]) -> list[float]:
     return [run.level for run in runs if run.level is not None]
 
 
-def _figure(number: float) -> str:
+def figure(number: float) -> str:
     """Format a score or count; scores are compared to a hundredth.
 
     Example:
-        >>> _figure(74.8538), _figure(float("nan"))
+        >>> figure(74.8538), figure(float("nan"))
         ('74.85', 'n/a')
     """
     return "n/a" if np.isnan(number) else f"{number:.2f}"
@@ -130,8 +136,8 @@ def as_json(found: NabEvaluation) -> dict[str, Any]:
         "n_windows": int(found.n_windows.sum()),
         "profiles": {judged.profile.name: _profile(judged) for judged in found.profiles},
         "published": published_json(found.published),
-        "levels": _plain(found.levels),
-        "n_false": _plain(found.n_false),
+        "levels": plain(found.levels),
+        "n_false": plain(found.n_false),
         "files": [_file(found, i) for i in range(len(found.names))],
     }
 
@@ -144,24 +150,24 @@ def published_json(published: Sequence[Published]) -> dict[str, Any]:
 def _profile(judged: Judgement) -> dict[str, Any]:
     kinds = {"best": judged.best, "own_level": judged.budget, "common_level": judged.common}
     runs = {
-        kind: {"mean": _plain(_mean(own)), "worst": _plain(_worst(own)), "by_seed": [_standing(run) for run in own]}
+        kind: {"mean": plain(_mean(own)), "worst": plain(_worst(own)), "by_seed": [_standing(run) for run in own]}
         for kind, own in kinds.items()
     }
-    split = {key: _plain(value) for key, value in asdict(judged.split).items()}
-    return {**runs, "half_split": split, "curve": _plain(judged.curve)}
+    split = {key: plain(value) for key, value in asdict(judged.split).items()}
+    return {**runs, "half_split": split, "curve": plain(judged.curve)}
 
 
 def _standing(run: Standing) -> dict[str, Any]:
-    own = {} if run.level is None else {"level": _plain(run.level)}
-    return {"score": _plain(run.score), **own, "n_met": run.n_met, "n_false": run.n_false}
+    own = {} if run.level is None else {"level": plain(run.level)}
+    return {"score": plain(run.score), **own, "n_met": run.n_met, "n_false": run.n_false}
 
 
 def _file(found: NabEvaluation, i: int) -> dict[str, Any]:
     """Return one file's figures, per profile and seed at the best level."""
     by = {
         judged.profile.name: {
-            "points": _plain(judged.points[i]),
-            "lost": _plain(judged.lost[i]),
+            "points": plain(judged.points[i]),
+            "lost": plain(judged.lost[i]),
             "n_met": [int(run.files.n_met[i]) for run in judged.best],
             "n_false": [int(run.files.n_false[i]) for run in judged.best],
         }
@@ -170,8 +176,8 @@ def _file(found: NabEvaluation, i: int) -> dict[str, Any]:
     return {"file": found.names[i], "n_readings": found.n_readings[i], "n_windows": int(found.n_windows[i]), **by}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON holds anything
+def plain(value: Any) -> Any:  # noqa: ANN401 - JSON holds anything
     """Return numbers as JSON has them: null for what is none, six digits behind the point."""
     if isinstance(value, np.ndarray):
-        return [_plain(number) for number in value.tolist()]
+        return [plain(number) for number in value.tolist()]
     return round(float(value), 6) if np.isfinite(value) else None

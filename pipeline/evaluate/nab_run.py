@@ -1,37 +1,56 @@
-"""Runs of the engine over NAB's files, one per seed, in as many processes as there are processors.
+"""Runs of the engine over NAB's files, one per seed or setup, in as many processes as there are processors.
 
-Comes in: recordings, settings, seeds. Goes out: a score per reading, by seed. Each run is one replay of all files,
+Comes in: recordings, settings, seeds. Goes out: a score per reading, by run. Each run is one replay of all files,
 a network per stream, exactly as users replay; labels are not known here.
 """
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from queue import Empty
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from pipeline.core.errors import ForetellError
 from pipeline.core.records import Event, Outcome
 from pipeline.core.settings import Settings
+from pipeline.detect import views
 from pipeline.evaluate.forecast import with_seed
 from pipeline.evaluate.nab_alerts import Scored
+from pipeline.evaluate.processes import n_processors
 from pipeline.runtime.replay import replay
+from pipeline.runtime.session import Session
 from pipeline.sources.recording import Recording
 
 if TYPE_CHECKING:
     from queue import Queue
 
-#: Told the seed at work, and how many readings of its run are done.
-Progress = Callable[[int, int], None]
+Name = TypeVar("Name", bound=Hashable)
 _POLL_S = 0.2
+_NEXT_TO_NOTHING = 1e-9  # sizes must stay above 0: their tail is one of logarithms
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How the engine is run.
+
+    Attributes:
+        settings: All of them, the seed too.
+        has_floors: Effects below a floor do not count, as always; else every trifle does.
+        has_views: What every view saw is kept.
+    """
+
+    settings: Settings
+    has_floors: bool = True
+    has_views: bool = False
 
 
 def run_seeds(
-    recordings: Sequence[Recording], settings: Settings, seeds: Sequence[int], progress: Progress
+    recordings: Sequence[Recording], settings: Settings, seeds: Sequence[int], progress: Callable[[int, int], None]
 ) -> dict[int, list[Scored]]:
     """Run the engine once per seed.
 
@@ -39,7 +58,7 @@ def run_seeds(
         recordings: One stream each.
         settings: All but the seed.
         seeds: Seeds of initial weights and window sampling.
-        progress: Told what is done.
+        progress: Told the seed at work, and how many more readings of its run are done.
 
     Returns:
         Scored files in the order of the recordings, by seed.
@@ -47,18 +66,37 @@ def run_seeds(
     Raises:
         ForetellError: A process died, as for lack of memory.
     """
-    n_processes = min(len(seeds), n_processors())
+    return run_setups(recordings, {seed: Setup(with_seed(settings, seed)) for seed in seeds}, progress)
+
+
+def run_setups(
+    recordings: Sequence[Recording], setups: Mapping[Name, Setup], progress: Callable[[Name, int], None]
+) -> dict[Name, list[Scored]]:
+    """Run the engine once per setup.
+
+    Args:
+        recordings: One stream each.
+        setups: By name.
+        progress: Told the name at work, and how many more readings of its run are done.
+
+    Returns:
+        Scored files in the order of the recordings, by name.
+
+    Raises:
+        ForetellError: A process died, as for lack of memory.
+    """
+    n_processes = min(len(setups), n_processors())
     if n_processes == 1:
-        return {seed: run_seed(recordings, settings, seed, partial(progress, seed)) for seed in seeds}
+        return {name: run(recordings, setup, partial(progress, name)) for name, setup in setups.items()}
     context = get_context("spawn")
     try:
         with context.Manager() as manager, ProcessPoolExecutor(n_processes, mp_context=context) as pool:
-            done: Queue[tuple[int, int]] = manager.Queue()
-            jobs = {pool.submit(_job, recordings, settings, seed, done): seed for seed in seeds}
+            done: Queue[tuple[Name, int]] = manager.Queue()
+            jobs = {pool.submit(_job, recordings, setup, name, done): name for name, setup in setups.items()}
             try:
-                for seed, n in _told(done, jobs):
-                    progress(seed, n)
-                found = {seed: job.result() for job, seed in jobs.items()}
+                for name, n in _told(done, jobs):
+                    progress(name, n)
+                found = {name: job.result() for job, name in jobs.items()}
             finally:
                 pool.shutdown(cancel_futures=True)
     except RuntimeError as error:  # a broken pool
@@ -66,18 +104,18 @@ def run_seeds(
     return found
 
 
-def n_processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def run_seed(
     recordings: Sequence[Recording], settings: Settings, seed: int, progress: Callable[[int], None]
 ) -> list[Scored]:
     """Replay all recordings with one seed; return them scored, in their order."""
-    result = replay(recordings, with_seed(settings, seed), progress)
+    return run(recordings, Setup(with_seed(settings, seed)), progress)
+
+
+def run(recordings: Sequence[Recording], setup: Setup, progress: Callable[[int], None]) -> list[Scored]:
+    """Replay all recordings with one setup; return them scored, in their order."""
+    session = Session(setup.settings, has_detail=setup.has_views)
+    with _floors(has_floors=setup.has_floors):
+        result = replay(recordings, setup.settings, progress, session)
     steps = result.steps
     ends = np.cumsum([len(recording.readings) for recording in recordings])
     return [
@@ -87,19 +125,34 @@ def run_seed(
             score=steps.score[rows],
             is_accepted=steps.outcome[rows] == Outcome.ACCEPTED,
             is_opening=steps.event[rows] == Event.OPEN,
+            views=None if steps.detail is None else steps.detail.views[rows],
         )
         for rows in np.split(np.arange(len(result.readings)), ends[:-1])
     ]
 
 
-def _job(
-    recordings: Sequence[Recording], settings: Settings, seed: int, done: "Queue[tuple[int, int]]"
-) -> list[Scored]:
+@contextmanager
+def _floors(*, has_floors: bool) -> Iterator[None]:
+    """Take the floors away while the block runs, or leave them.
+
+    They are constants, for nobody should set them: only to see what they are worth they are changed where they are,
+    in this process and for this run.
+    """
+    kept = views.FLOOR_OF_SPREAD, views.FLOOR_OF_ACTIVITY
+    try:
+        if not has_floors:
+            views.FLOOR_OF_SPREAD = views.FLOOR_OF_ACTIVITY = _NEXT_TO_NOTHING
+        yield
+    finally:
+        views.FLOOR_OF_SPREAD, views.FLOOR_OF_ACTIVITY = kept
+
+
+def _job(recordings: Sequence[Recording], setup: Setup, name: Name, done: "Queue[tuple[Name, int]]") -> list[Scored]:
     """Do one run in a process of its own."""
-    return run_seed(recordings, settings, seed, lambda n: done.put((seed, n)))
+    return run(recordings, setup, lambda n: done.put((name, n)))
 
 
-def _told(done: "Queue[tuple[int, int]]", jobs: Mapping[Future[list[Scored]], int]) -> Iterator[tuple[int, int]]:
+def _told(done: "Queue[tuple[Name, int]]", jobs: Mapping[Future[list[Scored]], Name]) -> Iterator[tuple[Name, int]]:
     """Yield what the runs tell, until all have ended or one has failed."""
     open_jobs = set(jobs)
     while open_jobs:

@@ -177,6 +177,7 @@ def _report(state: State, arrival: Arrival, verdict: Verdict, steps: Steps) -> N
         steps.detail.forecasts[rows] = arrival.base[:, None] + state.league.location[ix]
         steps.detail.shown[rows] = np.where(np.isnan(seen.forecast), -1, verdict.who)
         steps.detail.half_widths[rows] = verdict.half_widths
+        steps.detail.views[rows] = np.where(np.isnan(seen.score)[:, None], np.nan, seen.views)
     ledger.value[ix] = seen.value
     state.trail.keep(arrival.slots, arrival.n, seen.value, seen.forecast, seen.upper)
     health = verdict.health | state.verdicts.bits[ix]

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.core.clock import ManualClock
-from pipeline.core.records import F64, I64, Detail, EpisodeEvent, Event, Readings, Steps
+from pipeline.core.records import F64, I32, I64, Detail, EpisodeEvent, Event, Readings, Steps
 from pipeline.core.settings import Settings
 from pipeline.runtime.session import Session
 from pipeline.sources.recording import Recording
 
 #: Told, after each batch, how many readings it held.
 Progress = Callable[[int], None]
-_DETAIL = ("forecasts", "shown", "half_widths")
+_DETAIL = ("forecasts", "shown", "half_widths", "views")
 _COLUMNS = ("outcome", "forecast", "lower", "upper", "score", "level", "event", "opened", "health")
 
 
@@ -127,7 +127,9 @@ def batches(readings: Readings, settings: Settings) -> Iterator[I64]:
     With a network per stream, streams do not touch each other, so batch ``k`` holds readings
     ``[k * every, (k + 1) * every)`` of every stream: long vectors however the files overlap in time. Streams that
     share a network or see each other as context meet in time, so batches then follow it, and readings of one time
-    are never parted. Readings keep their file order within a stream: what is late in the file stays late.
+    are never parted. With a network per stream a batch ends before any stream has more than ``every`` readings in it:
+    a busy stream is trained as often beside rare ones as alone. Readings keep their file order within a stream: what
+    is late in the file stays late.
 
     Yields:
         Row numbers, ascending, so that every batch is in input order.
@@ -135,14 +137,51 @@ def batches(readings: Readings, settings: Settings) -> Iterator[I64]:
     if not len(readings):
         return
     every = settings.training.every
-    if settings.forecast.sharing == "stream" and not settings.forecast.context:
+    is_alone = settings.forecast.sharing == "stream"
+    if is_alone and not settings.forecast.context:
         part = _position_in_stream(readings) // every
     else:
         _, moment = np.unique(_arrival(readings), return_inverse=True)
         n_before = np.cumsum(np.bincount(moment)) - np.bincount(moment)
-        part = n_before[moment] // (every * len(readings.names))
+        if is_alone:
+            starts = _starts(_position_in_stream(readings), readings.stream, moment, every)
+            part = np.searchsorted(starts, moment, side="right")
+        else:
+            part = n_before[moment] // (every * len(readings.names))
     order = np.argsort(part, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(part[order])) + 1)
+
+
+def _starts(position: I64, stream: I32, moment: I64, every: int) -> list[int]:
+    """Return the moments at which batches begin that hold at most ``every`` readings of any stream.
+
+    Only a moment that alone holds more makes a larger batch.
+    """
+    order = np.argsort(moment, kind="stable")
+    moment, position, stream = moment[order], position[order], stream[order]
+    n_done = np.zeros(int(stream.max()) + 1, np.int64)
+    starts: list[int] = []
+    at = 0
+    while at < len(order):
+        starts.append(int(moment[at]))
+        end = _first_too_many(position, stream, n_done + every, at)
+        if end < len(order):  # not within a moment
+            end = int(np.searchsorted(moment, moment[end]))
+            end = end if end > at else int(np.searchsorted(moment, moment[at], side="right"))
+        n_done += np.bincount(stream[at:end], minlength=len(n_done))
+        at = end
+    return starts
+
+
+def _first_too_many(position: I64, stream: I32, bound: I64, at: int) -> int:
+    """Return the first row from ``at`` on whose position in its stream reaches the stream's bound, or their number."""
+    size = 64
+    while at < len(position):
+        is_beyond = position[at : at + size] >= bound[stream[at : at + size]]
+        if is_beyond.any():
+            return at + int(is_beyond.argmax())
+        at, size = at + size, 2 * size
+    return len(position)
 
 
 def _runs(readings: Readings) -> Iterator[I64]:

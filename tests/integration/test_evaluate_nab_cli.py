@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.core.settings import Settings
 from pipeline.evaluate.nab_corpus import read_nab
-from pipeline.evaluate.nab_run import run_seed, run_seeds
+from pipeline.evaluate.nab_run import Setup, run_seed, run_seeds, run_setups
 
 N, START_S, STEP_S = 900, 1_400_030_400, 300
 FAULT = range(700, 760)
@@ -91,10 +91,44 @@ def test_published_detectors_are_scored_without_a_run(folder: Path) -> None:
     assert json.loads((folder / "published.json").read_text())["published"]["oracle"]["standard"]["n_met"] == 1
 
 
+def test_an_ablation_has_a_row_for_every_part_and_the_default_scores_as_it_does_alone(folder: Path) -> None:
+    options = ("--files", "wave", "-c", "quick.yaml", "--json")
+    done = foretell("--ablation", *options, "ablation.json", cwd=folder, data=folder / "data")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for text in ("without level", "nothing but the vote", "one network per stream", "trifles count", "| difference |"):
+        assert text in done.stdout
+    found = json.loads((folder / "ablation.json").read_text())
+    assert found["seeds"] == [1]
+    parts = {row["part"] for row in found["variants"]}
+    assert parts == {"all", "views", "networks", "floors", "quarantine", "rests"}
+    default = found["variants"][0]["profiles"]["standard"]
+    assert default["difference"] == 0
+    assert default["n_met"] == [1]
+
+    alone = foretell("--seeds", "1", *options, "alone.json", cwd=folder, data=folder / "data")
+    assert alone.returncode == 0, alone.stderr
+    (run,) = json.loads((folder / "alone.json").read_text())["profiles"]["standard"]["best"]["by_seed"]
+    assert (default["score"], default["level"]) == ([run["score"]], [run["level"]])
+
+
+def test_a_run_keeps_what_every_view_saw_only_when_asked_and_their_largest_is_the_score(folder: Path) -> None:
+    files = read_nab(folder / "data" / "nab", ["wave"], pytest.fail)
+    settings = Settings.model_validate({"forecast": {"sharing": "stream"}, "training": {"enabled": False}})
+    runs = run_setups(files.recordings, {key: Setup(settings, has_views=key) for key in (True, False)}, lambda *_: None)
+    (seen,), (bare,) = runs[True], runs[False]
+    assert bare.views is None
+    assert seen.views is not None
+    np.testing.assert_array_equal(seen.score, bare.score)
+    np.testing.assert_allclose(seen.views.max(axis=1), seen.score, rtol=1e-6)
+    assert np.isnan(seen.views[0]).all()
+
+
 def test_wrong_usage_is_told_in_one_line_before_the_long_work(folder: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--files", "nothing"), "--files nothing: fits no labelled file"),
         (("--json", "out.txt"), "--json out.txt: the suffix names no known format"),
+        (("--ablation", "--plot", "out.png"), "--ablation: has a table and --json only"),
     ):
         done = foretell(*arguments, cwd=folder, data=folder / "data")
         assert done.returncode == 2
