@@ -1,5 +1,7 @@
 """Replay: the order of batches, the clock, and steps that come back in input order."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +18,9 @@ from pipeline.sources.recording import Recording
 T0 = 1.4e9
 PER_STREAM = parse_settings("training: {enabled: false, every: 8}", "test")
 FLEET = parse_settings("{forecast: {sharing: fleet}, training: {enabled: false, every: 8}}", "test")
+CONTEXT = parse_settings(
+    "{forecast: {context: [{stream: s0, inputs: [s1]}]}, training: {enabled: false, every: 8}}", "test"
+)
 
 
 def readings_of(streams: list[int], times: list[float], names: list[str] | None = None) -> Readings:
@@ -50,7 +55,7 @@ class Witness(Session):
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), min_size=1, max_size=120)
 
 
-@given(ROWS, st.sampled_from([PER_STREAM, FLEET]))
+@given(ROWS, st.sampled_from([PER_STREAM, FLEET, CONTEXT]))
 def test_batches_hold_every_row_once_and_keep_each_streams_file_order(
     rows: list[tuple[int, int]], settings: Settings
 ) -> None:
@@ -72,6 +77,28 @@ def test_with_one_network_for_all_batches_follow_time() -> None:
     readings = readings_of([0] * 20 + [1] * 20, [2.0 * i for i in range(20)] + [2.0 * i + 1 for i in range(20)])
     got = [sorted((readings.time[rows] - T0).tolist()) for rows in batches(readings, FLEET)]
     assert got == [list(range(16)), list(range(16, 32)), list(range(32, 40))]
+
+
+def test_with_context_a_busy_stream_is_trained_as_often_beside_rare_ones_as_alone() -> None:
+    rare = [0.0, 9.5, 19.5]
+    readings = readings_of([0] * 20 + [1] * 3 + [2] * 3, [*range(20), *rare, *rare])
+    got = [sorted((readings.time[rows] - T0).tolist()) for rows in batches(readings, CONTEXT)]
+    assert got == [[0, 0, *range(8)], [*range(8, 10), 9.5, 9.5, *range(10, 16)], [*range(16, 20), 19.5, 19.5]]
+
+
+@given(ROWS)
+def test_with_context_batches_follow_time_and_hold_no_more_of_a_stream_than_are_trained_on(
+    rows: list[tuple[int, int]],
+) -> None:
+    rows = sorted(set(rows), key=lambda row: row[1])
+    readings = readings_of([stream for stream, _ in rows], [float(time) for _, time in rows])
+    parts = list(batches(readings, CONTEXT))
+    assert all(np.bincount(readings.stream[part]).max() <= 8 for part in parts)
+    ends = [(readings.time[part].min(), readings.time[part].max()) for part in parts]
+    assert all(before[1] < after[0] for before, after in pairwise(ends))
+    for part, after in pairwise(parts):  # none ends sooner than it must
+        more = np.concatenate((part, after[readings.time[after] == readings.time[after].min()]))
+        assert np.bincount(readings.stream[more]).max() > 8
 
 
 def test_a_reading_that_is_late_in_the_file_is_late_in_the_fleets_order() -> None:
