@@ -18,6 +18,7 @@ from pipeline.detect.wording import about, duration, listed, moment, number
 N_RECENT = 60
 _ALSO = 0.75  # of the largest surprise, from which another view is worth a word
 _MAX_ALSO = 2
+_FINEST = 0.05  # of the interval: a reading just as foretold needs no more digits
 _MAX_ODDS = 1e6  # no stream was watched long enough to say more
 
 
@@ -230,7 +231,7 @@ def _ending(event: EpisodeEvent) -> str:
 def _resolution(event: EpisodeEvent) -> float:
     """Return the smallest difference that the numbers of an event must show, sensor's unit."""
     widths = [abs(each) for each in (event.residual, event.upper - event.lower) if math.isfinite(each) and each]
-    return min(widths, default=math.nan)
+    return max(min(widths), _FINEST * max(widths)) if widths else math.nan
 
 
 def _scatter(event: EpisodeEvent, n: int) -> tuple[float, float]:
