@@ -62,7 +62,7 @@ class Runs(SlotArrays):
     n: I64 = column(np.int64)
     n_limit: I64 = column(np.int64)
     n_moves: I8 = column(np.int8)
-    longest: I64 = column(np.int64)
+    longest: I64 = column(np.int64, fill=1)
     count: F32 = column(np.float32, "lengths")
     first_s: F64 = column(np.float64, fill=np.nan)
 
@@ -87,12 +87,11 @@ class Runs(SlotArrays):
         self.n[ix] = length
         self.value[ix] = value
         self.since_s[ix] = np.where(is_same, self.since_s[ix], time)
-        is_first = n == 0
-        if is_first.any():
-            self.first_s[slots[is_first]] = time[is_first]
-        is_faded = (n + 1) % _FADE_EVERY == 0
+        is_faded = n % _FADE_EVERY == 0
         if is_faded.any():
             self.count[slots[is_faded]] *= _KEEP
+            is_first = n == 0
+            self.first_s[slots[is_first]] = time[is_first]
         cleared = self._clear(slots, is_same, is_held) if is_held.any() else NO_SLOTS
         is_long = (length >= _N_MIN) & (n >= _N_WARMUP)
         if not is_long.any():
@@ -113,7 +112,12 @@ class Runs(SlotArrays):
         return (length >= _N_MIN // 2) & (2 * length > self.longest[ix])
 
     def _end(self, slots: I64, length: I64, is_ended: Bool) -> None:
-        """Count the runs that ended."""
+        """Count the runs that ended, most often of one reading."""
+        is_short = is_ended & (length == 1)
+        self.count[slots[is_short], 0] += 1
+        is_ended = is_ended & (length > 1)
+        if not is_ended.any():
+            return
         at, length = slots[is_ended], length[is_ended]
         limit = self.n_limit[at]
         was_stuck = limit > 0

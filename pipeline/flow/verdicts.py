@@ -23,6 +23,9 @@ from pipeline.streams.windows import recent_values
 
 _DAY_S = 86_400.0
 _EVERY = gcd(health_range.EVERY, health_noise.EVERY, health_resolution.EVERY)
+_STUCK, _OUT_OF_RANGE, _COUNTER_RESET, _CLOCK_SKEW = (
+    np.uint16(bit) for bit in (Health.STUCK, Health.OUT_OF_RANGE, Health.COUNTER_RESET, Health.CLOCK_SKEW)
+)
 _N_AT_EDGE = 8  # readings, of those that flutter is measured over, at which a stream seems to rest at an edge
 _SHORTEST_S = 1e-3  # usual interval that budgets are reckoned with at least, and where none is known yet
 
@@ -62,9 +65,6 @@ class _Finding:
     end: Callable[[int, int], str]
 
 
-_NOTHING = _Finding(Health.STUCK, NO_CHANGE, lambda _slot, _row: "", lambda _slot, _row: "")
-
-
 def watch(settings: HealthSettings, state: State, look: Look) -> list[HealthEvent]:
     """Show the readings of one tick to every detector, and let verdicts hold or not any more.
 
@@ -80,10 +80,10 @@ def watch(settings: HealthSettings, state: State, look: Look) -> list[HealthEven
         return []
     bits = state.verdicts.bits[look.ix]
     found = [
-        _stuck(settings, state, look, (bits & np.uint16(Health.STUCK)) != 0),
-        _range(settings, state, look, (bits & np.uint16(Health.OUT_OF_RANGE)) != 0),
-        *_counter(state, look, (bits & np.uint16(Health.COUNTER_RESET)) != 0),
-        _clock(state, look, (bits & np.uint16(Health.CLOCK_SKEW)) != 0),
+        *_stuck(settings, state, look, (bits & _STUCK) != 0),
+        *_range(settings, state, look, (bits & _OUT_OF_RANGE) != 0),
+        *_counter(state, look, (bits & _COUNTER_RESET) != 0),
+        *_clock(state, look, (bits & _CLOCK_SKEW) != 0),
     ]
     n = look.n + 1
     due = n % _EVERY == 0  # of windows, now and then
@@ -125,29 +125,30 @@ def _events(state: State, look: Look, finding: _Finding) -> Iterator[HealthEvent
         yield HealthEvent(str(state.table.names[slot]), verdict, raised, at_s, began_s, words(slot, row))
 
 
-def _stuck(settings: HealthSettings, state: State, look: Look, is_held: Bool) -> _Finding:
+def _stuck(settings: HealthSettings, state: State, look: Look, is_held: Bool) -> Iterator[_Finding]:
     runs = state.runs
     step = runs.step(look.ix, look.slots, look.time, look.reading, look.n, is_held)
     if not step:
-        return _NOTHING
+        return
     at = step.long
     low = np.where(state.counters.is_counter[at], np.inf, state.reach.low[at])  # a resting counter is at its highest
     step_s = np.fmax(np.nan_to_num(state.cadence.step_s[at]), _SHORTEST_S)
     about = About(low, state.reach.high[at], settings.false_verdict_days * _DAY_S / step_s)
     change = runs.judge(step, about)
-    return _Finding(Health.STUCK, change, lambda slot, _row: runs.why(slot), lambda slot, _row: runs.end(slot))
+    yield _Finding(Health.STUCK, change, lambda slot, _row: runs.why(slot), lambda slot, _row: runs.end(slot))
 
 
-def _range(settings: HealthSettings, state: State, look: Look, is_held: Bool) -> _Finding:
+def _range(settings: HealthSettings, state: State, look: Look, is_held: Bool) -> Iterator[_Finding]:
     ix, reach = look.ix, state.reach
     value = np.where(reach.is_given[ix], look.reading, look.value) if settings.ranges else look.value
     change = reach.step(look.slots, ix, look.time, value, is_held, settings.n_accepted)
-    return _Finding(
-        Health.OUT_OF_RANGE,
-        change,
-        lambda slot, row: reach.why(slot, float(value[row])),
-        lambda slot, row: reach.end(slot, float(value[row])),
-    )
+    if change:
+        yield _Finding(
+            Health.OUT_OF_RANGE,
+            change,
+            lambda slot, row: reach.why(slot, float(value[row])),
+            lambda slot, row: reach.end(slot, float(value[row])),
+        )
 
 
 def _learn_range(settings: HealthSettings, state: State, look: Look, rows: I64) -> None:
@@ -175,16 +176,20 @@ def _counter(state: State, look: Look, is_held: Bool) -> Iterator[_Finding]:
     )
 
 
-def _clock(state: State, look: Look, is_held: Bool) -> _Finding:
+def _clock(state: State, look: Look, is_held: Bool) -> Iterator[_Finding]:
     clock = state.clock
-    change = Change(NO_SLOTS, NO_CHANGE.since_s, clock.step(look.ix, look.slots, is_held))
+    cleared = clock.step(look.ix, look.slots, is_held)
+    change = Change(NO_SLOTS, NO_CHANGE.since_s, cleared) if len(cleared) else NO_CHANGE
     if look.is_gap.any():
         rows = np.flatnonzero(look.is_gap & ~is_held)
         before = _intervals_before(state, look.slots[rows])
         step_s = state.cadence.step_s[look.slots[rows]]
         found = clock.hours(look.slots[rows], look.time[rows], look.interval[rows], step_s, before)
-        change = Change(found.raised, found.since_s, change.cleared)
-    return _Finding(Health.CLOCK_SKEW, change, lambda slot, _row: clock.why(slot), lambda slot, _row: clock.end(slot))
+        change = Change(found.raised, found.since_s, cleared)
+    if change:
+        yield _Finding(
+            Health.CLOCK_SKEW, change, lambda slot, _row: clock.why(slot), lambda slot, _row: clock.end(slot)
+        )
 
 
 def _intervals_before(state: State, slots: I64) -> F64:
