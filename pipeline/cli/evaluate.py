@@ -4,6 +4,7 @@ import typer
 
 from pipeline.cli.evaluate_battery import battery
 from pipeline.cli.evaluate_forecast import forecast
+from pipeline.cli.evaluate_health import health
 from pipeline.cli.evaluate_msl import msl
 from pipeline.cli.evaluate_nab import nab
 from pipeline.cli.evaluate_power import power
@@ -19,6 +20,7 @@ evaluate.command()(nab)
 evaluate.command()(msl)
 evaluate.command()(skab)
 evaluate.command()(battery)
+evaluate.command()(health)
 evaluate.command()(power)
 
 

@@ -44,8 +44,8 @@ def battery(
     from pipeline.evaluate.battery_signals import KINDS
     from pipeline.runtime.configuration import load_settings
 
-    chosen_kinds = _chosen("--kinds", kinds, KINDS)
-    chosen_faults = _chosen("--faults", faults, FAULTS)
+    chosen_kinds = chosen("--kinds", kinds, KINDS)
+    chosen_faults = chosen("--faults", faults, FAULTS)
     check_results(json_out, plot)
     settings = load_settings(config) if config else each_alone()
 
@@ -76,7 +76,7 @@ def battery(
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _chosen(option: str, named: list[str] | None, known: Iterable[str]) -> list[str]:
+def chosen(option: str, named: list[str] | None, known: Iterable[str]) -> list[str]:
     """Return the names chosen, each once, in the order of the known ones; all when none is named."""
     names = [name.strip() for text in named or [] for name in text.split(",")]
     every = list(known)

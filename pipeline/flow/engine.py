@@ -28,7 +28,7 @@ from pipeline.flow.forecasting import accept_change, advance, follow_drift, rebu
 from pipeline.flow.scoring import Verdict, evidence, judge
 from pipeline.flow.state import Model, State
 from pipeline.flow.timelines import follow
-from pipeline.flow.verdicts import Look, is_unfit, watch
+from pipeline.flow.verdicts import is_unfit, watch
 from pipeline.flow.wiring import context_values
 from pipeline.streams.counters import to_increments
 from pipeline.streams.gate import gate
@@ -99,9 +99,7 @@ def _tick(model: Model, state: State, batch: Batch, rows: I64, steps: Steps, con
     arrival = arrive(model, state, batch, rows)
     previous = recent_values(state.windows, arrival.slots, 1)[:, 0]
     verdict = judge(model, state, arrival)
-    a = arrival
-    look = Look(a.ix, a.slots, a.time, a.reading, a.value, a.n, a.interval, a.is_gap)
-    steps.health_events.extend(watch(model.settings.health, state, look))
+    steps.health_events.extend(watch(model.settings.health, state, arrival))
     _report(state, arrival, verdict, steps)
     _learn(model, state, arrival, verdict)
     seen = state.context.scaled(arrival.ix, context)

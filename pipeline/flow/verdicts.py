@@ -18,6 +18,7 @@ from pipeline.detect import health_noise, health_range, health_resolution
 from pipeline.detect.health import NO_CHANGE, NO_SLOTS, Change
 from pipeline.detect.health_clock import N_INTERVALS
 from pipeline.detect.health_stuck import About
+from pipeline.flow.arrival import Arrival
 from pipeline.flow.state import State
 from pipeline.streams.windows import recent_values
 
@@ -31,31 +32,6 @@ _SHORTEST_S = 1e-3  # usual interval that budgets are reckoned with at least, an
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The accepted readings of one tick, shape (A,) each.
-
-    Attributes:
-        ix: Streams.
-        slots: The same streams as an index array.
-        time: Event times, Unix seconds.
-        reading: Readings as they came, sensor's unit.
-        value: What is worked on: the reading, or a counter's increment.
-        n: Readings before these.
-        interval: Seconds since the reading before, NaN for a first one.
-        is_gap: The interval is a silence.
-    """
-
-    ix: Slots
-    slots: I64
-    time: F64
-    reading: F64
-    value: F64
-    n: I64
-    interval: F64
-    is_gap: Bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Finding:
     """What a detector changed, and its words for it: both are told slot and row of the tick."""
 
@@ -65,33 +41,33 @@ class _Finding:
     end: Callable[[int, int], str]
 
 
-def watch(settings: HealthSettings, state: State, look: Look) -> list[HealthEvent]:
+def watch(settings: HealthSettings, state: State, arrival: Arrival) -> list[HealthEvent]:
     """Show the readings of one tick to every detector, and let verdicts hold or not any more.
 
     Args:
         settings: Those of health.
         state: The shard; the readings are in its windows, and nothing has been learnt from them yet.
-        look: The readings.
+        arrival: The readings.
 
     Returns:
         What was raised and cleared, verdict by verdict, by stream.
     """
     if not settings.enabled:
         return []
-    bits = state.verdicts.bits[look.ix]
+    bits = state.verdicts.bits[arrival.ix]
     found = [
-        *_stuck(settings, state, look, (bits & _STUCK) != 0),
-        *_range(settings, state, look, (bits & _OUT_OF_RANGE) != 0),
-        *_counter(state, look, (bits & _COUNTER_RESET) != 0),
-        *_clock(state, look, (bits & _CLOCK_SKEW) != 0),
+        *_stuck(settings, state, arrival, (bits & _STUCK) != 0),
+        *_range(settings, state, arrival, (bits & _OUT_OF_RANGE) != 0),
+        *_counter(state, arrival, (bits & _COUNTER_RESET) != 0),
+        *_clock(state, arrival, (bits & _CLOCK_SKEW) != 0),
     ]
-    n = look.n + 1
+    n = arrival.n + 1
     due = n % _EVERY == 0  # of windows, now and then
     if due.any():
-        _learn_range(settings, state, look, np.flatnonzero(due))
-        found += _flutter(settings, state, look, np.flatnonzero(due & (n >= health_noise.WINDOW)))
-        found += _grain(settings, state, look, np.flatnonzero(n % health_resolution.EVERY == 0))
-    return [event for finding in found if finding.change for event in _events(state, look, finding)]
+        _learn_range(settings, state, arrival, np.flatnonzero(due))
+        found += _flutter(settings, state, arrival, np.flatnonzero(due & (n >= health_noise.WINDOW)))
+        found += _grain(settings, state, arrival, np.flatnonzero(n % health_resolution.EVERY == 0))
+    return [event for finding in found if finding.change for event in _events(state, arrival, finding)]
 
 
 def is_unfit(state: State, ix: Slots) -> Bool:
@@ -110,24 +86,24 @@ def give_ranges(settings: HealthSettings, state: State, slots: Sequence[int]) ->
             state.reach.give(slot, None, None)
 
 
-def _events(state: State, look: Look, finding: _Finding) -> Iterator[HealthEvent]:
+def _events(state: State, arrival: Arrival, finding: _Finding) -> Iterator[HealthEvent]:
     """Keep what a detector found, and yield it in words."""
     change, verdict, verdicts = finding.change, finding.verdict, state.verdicts
     changes = ((change.raised, finding.why, True), (change.cleared, finding.end, False))
-    row_of = {slot: row for row, slot in enumerate(look.slots.tolist())}
+    row_of = {slot: row for row, slot in enumerate(arrival.slots.tolist())}
     told = [(slot, words, raised) for slots, words, raised in changes for slot in slots.tolist()]
     since_s = {slot: verdicts.since(slot, verdict) for slot in change.cleared.tolist()}
     verdicts.apply(verdict, change)
     for slot, words, raised in told:
         row = row_of[slot]
         began_s = verdicts.since(slot, verdict) if raised else since_s[slot]
-        at_s = float(look.time[row])
+        at_s = float(arrival.time[row])
         yield HealthEvent(str(state.table.names[slot]), verdict, raised, at_s, began_s, words(slot, row))
 
 
-def _stuck(settings: HealthSettings, state: State, look: Look, is_held: Bool) -> Iterator[_Finding]:
+def _stuck(settings: HealthSettings, state: State, arrival: Arrival, is_held: Bool) -> Iterator[_Finding]:
     runs = state.runs
-    step = runs.step(look.ix, look.slots, look.time, look.reading, look.n, is_held)
+    step = runs.step(arrival.ix, arrival.slots, arrival.time, arrival.reading, arrival.n, is_held)
     if not step:
         return
     at = step.long
@@ -138,10 +114,10 @@ def _stuck(settings: HealthSettings, state: State, look: Look, is_held: Bool) ->
     yield _Finding(Health.STUCK, change, lambda slot, _row: runs.why(slot), lambda slot, _row: runs.end(slot))
 
 
-def _range(settings: HealthSettings, state: State, look: Look, is_held: Bool) -> Iterator[_Finding]:
-    ix, reach = look.ix, state.reach
-    value = np.where(reach.is_given[ix], look.reading, look.value) if settings.ranges else look.value
-    change = reach.step(look.slots, ix, look.time, value, is_held, settings.n_accepted)
+def _range(settings: HealthSettings, state: State, arrival: Arrival, is_held: Bool) -> Iterator[_Finding]:
+    ix, reach = arrival.ix, state.reach
+    value = np.where(reach.is_given[ix], arrival.reading, arrival.value) if settings.ranges else arrival.value
+    change = reach.step(arrival.slots, ix, arrival.time, value, is_held, settings.n_accepted)
     if change:
         yield _Finding(
             Health.OUT_OF_RANGE,
@@ -151,40 +127,40 @@ def _range(settings: HealthSettings, state: State, look: Look, is_held: Bool) ->
         )
 
 
-def _learn_range(settings: HealthSettings, state: State, look: Look, rows: I64) -> None:
+def _learn_range(settings: HealthSettings, state: State, arrival: Arrival, rows: I64) -> None:
     """Learn the range of streams of which that is due."""
-    slots = look.slots[rows]
+    slots = arrival.slots[rows]
     recent = recent_values(state.windows, slots, health_range.EVERY)
     is_taught = ~(state.verdicts.held(slots, Health.OUT_OF_RANGE) | is_unfit(state, slots))
     state.reach.learn(slots, recent, is_taught, settings.n_warmup // health_range.EVERY, settings.range_margin)
 
 
-def _counter(state: State, look: Look, is_held: Bool) -> Iterator[_Finding]:
+def _counter(state: State, arrival: Arrival, is_held: Bool) -> Iterator[_Finding]:
     """Yield what was found of counters, where there are any."""
-    ix, resets = look.ix, state.resets
+    ix, resets = arrival.ix, state.resets
     is_counter = state.counters.is_counter[ix]
     if not (is_counter.any() or is_held.any()):
         return
     last = state.counters.last[ix]
-    is_reset = is_counter & (look.reading < last) & (look.n > 0)
-    change = resets.step(look.slots, look.time, look.n, is_reset, is_held, state.cadence.step_s[ix])
+    is_reset = is_counter & (arrival.reading < last) & (arrival.n > 0)
+    change = resets.step(arrival.slots, arrival.time, arrival.n, is_reset, is_held, state.cadence.step_s[ix])
     yield _Finding(
         Health.COUNTER_RESET,
         change,
-        lambda slot, row: resets.why(slot, float(last[row]), float(look.reading[row])),
+        lambda slot, row: resets.why(slot, float(last[row]), float(arrival.reading[row])),
         lambda slot, _row: resets.end(slot),
     )
 
 
-def _clock(state: State, look: Look, is_held: Bool) -> Iterator[_Finding]:
+def _clock(state: State, arrival: Arrival, is_held: Bool) -> Iterator[_Finding]:
     clock = state.clock
-    cleared = clock.step(look.ix, look.slots, is_held)
+    cleared = clock.step(arrival.ix, arrival.slots, is_held)
     change = Change(NO_SLOTS, NO_CHANGE.since_s, cleared) if len(cleared) else NO_CHANGE
-    if look.is_gap.any():
-        rows = np.flatnonzero(look.is_gap & ~is_held)
-        before = _intervals_before(state, look.slots[rows])
-        step_s = state.cadence.step_s[look.slots[rows]]
-        found = clock.hours(look.slots[rows], look.time[rows], look.interval[rows], step_s, before)
+    if arrival.is_gap.any():
+        rows = np.flatnonzero(arrival.is_gap & ~is_held)
+        before = _intervals_before(state, arrival.slots[rows])
+        step_s = state.cadence.step_s[arrival.slots[rows]]
+        found = clock.hours(arrival.slots[rows], arrival.time[rows], arrival.interval[rows], step_s, before)
         change = Change(found.raised, found.since_s, cleared)
     if change:
         yield _Finding(
@@ -199,11 +175,11 @@ def _intervals_before(state: State, slots: I64) -> F64:
     return found
 
 
-def _flutter(settings: HealthSettings, state: State, look: Look, rows: I64) -> Iterator[_Finding]:
+def _flutter(settings: HealthSettings, state: State, arrival: Arrival, rows: I64) -> Iterator[_Finding]:
     """Yield what was found of streams of which a measurement of their flutter is due."""
     if not len(rows):
         return
-    slots, flutter, verdicts = look.slots[rows], state.flutter, state.verdicts
+    slots, flutter, verdicts = arrival.slots[rows], state.flutter, state.verdicts
     value = recent_values(state.windows, slots, health_noise.WINDOW)
     held = health_noise.Held(
         verdicts.held(slots, Health.TOO_QUIET),
@@ -213,7 +189,7 @@ def _flutter(settings: HealthSettings, state: State, look: Look, rows: I64) -> I
         settings.n_warmup // health_noise.EVERY,
         settings.n_accepted // health_noise.EVERY,
     )
-    quiet, noisy = flutter.step(slots, value, look.time[rows], held)
+    quiet, noisy = flutter.step(slots, value, arrival.time[rows], held)
     yield _Finding(
         Health.TOO_QUIET, quiet, lambda slot, _row: flutter.why_quiet(slot), lambda slot, _row: flutter.end(slot)
     )
@@ -222,16 +198,16 @@ def _flutter(settings: HealthSettings, state: State, look: Look, rows: I64) -> I
     )
 
 
-def _grain(settings: HealthSettings, state: State, look: Look, rows: I64) -> Iterator[_Finding]:
+def _grain(settings: HealthSettings, state: State, arrival: Arrival, rows: I64) -> Iterator[_Finding]:
     """Yield what was found of streams of which a step is due."""
     if not len(rows):
         return
-    slots, grain = look.slots[rows], state.grain
+    slots, grain = arrival.slots[rows], state.grain
     held = health_resolution.Held(
         state.verdicts.held(slots, Health.RESOLUTION),
         settings.n_warmup // health_resolution.EVERY,
         settings.n_accepted // health_resolution.EVERY,
     )
     value = recent_values(state.windows, slots, health_resolution.EVERY)
-    change = grain.step(slots, value, np.abs(look.reading[rows]), look.time[rows], held)
+    change = grain.step(slots, value, np.abs(arrival.reading[rows]), arrival.time[rows], held)
     yield _Finding(Health.RESOLUTION, change, lambda slot, _row: grain.why(slot), lambda slot, _row: grain.end(slot))

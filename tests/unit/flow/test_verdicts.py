@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import UsageError
-from pipeline.core.health_settings import HealthSettings
-from pipeline.core.records import F64, I64, U16, Health, HealthEvent, Readings, Steps
+from pipeline.core.records import F64, U16, Health, HealthEvent, Readings, Steps
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.evaluate.battery_faults import apply
 from pipeline.evaluate.battery_signals import KINDS, clean
+from pipeline.evaluate.health import watched
 from pipeline.flow.snapshot import pack, pack_model, unpack, unpack_model
-from pipeline.flow.state import State
-from pipeline.flow.verdicts import Look, watch
 from pipeline.runtime.session import Session
-from pipeline.streams.counters import to_increments
 
 SMALL = """
 streams: {window_len: 128}
@@ -146,39 +143,10 @@ def test_nothing_is_judged_where_that_is_switched_off() -> None:
     assert play(stuck(), Session(settings))[1] == []
 
 
-def watch_only(shown: list[tuple[F64, F64]]) -> list[tuple[int, HealthEvent]]:
-    """Show streams, as event times and values, to the detectors without any network; return stream number and event."""
-    state = State.empty(Settings(), capacity=len(shown))
-    state.table.admit([f"s{i}" for i in range(len(shown))])
-    length = np.array([len(time) for time, _ in shown])
-    found = list[HealthEvent]()
-    for k in range(int(length.max())):
-        slots = np.flatnonzero(length > k)
-        time, reading = (np.array([shown[slot][column][k] for slot in slots]) for column in (0, 1))
-        found += _tick(state, slots, time, reading)
-    return [(int(event.stream[1:]), event) for event in found]
-
-
-def _tick(state: State, slots: I64, time: F64, reading: F64) -> list[HealthEvent]:
-    n = state.windows.n[slots]
-    interval = np.where(n > 0, time - state.windows.newest[slots], np.nan)
-    is_gap = interval > 20 * np.nan_to_num(state.cadence.step_s[slots], nan=np.inf)
-    state.cadence.learn(slots, interval, n)
-    _, value = state.counters.split(slots, reading, np.ones(len(slots)))
-    state.windows.push(slots, slots, time, value)
-    events = watch(HealthSettings(), state, Look(slots, slots, time, reading, value, n, interval, is_gap))
-    shown = slots[state.counters.learn(slots, reading, n)]
-    state.counters.is_counter[shown] = True
-    to_increments(state.windows, shown)
-    for part in (state.flutter, state.reach, state.grain):
-        part.forget(shown)
-    return events
-
-
 def test_clean_streams_of_the_battery_raise_at_most_one_verdict_in_all() -> None:
-    """78 streams of 30 days; docs/health.md has the figures of 2,600."""
+    """78 streams of 30 days; docs/health.md has the figures of more."""
     streams = [series.readings() for kind in KINDS for series in clean(kind, 6, seed=3)]
-    assert sum(event.raised for _, event in watch_only(streams)) <= 1
+    assert sum(event.raised for own in watched(streams) for event in own) <= 1
 
 
 @pytest.mark.parametrize(("a", "b"), [(1.8, 32.0), (-1.0, 0.0), (1000.0, -5.0)])
@@ -188,8 +156,7 @@ def test_verdicts_do_not_depend_on_the_unit(a: float, b: float) -> None:
     value[2600:3000] = 20 + 4 * (value[2600:3000] - 20)
     value[3600:] = 20 + np.round(value[3600:] - 20)
     time = np.asarray(60.0 * np.arange(len(value)), np.float64)
-    events = watch_only([(time, value), (time, a * value + b)])
-    told = [[(e.verdict, e.raised, e.at_s) for stream, e in events if stream == number] for number in (0, 1)]
+    told = [[(e.verdict, e.raised, e.at_s) for e in own] for own in watched([(time, value), (time, a * value + b)])]
     assert told[0] == told[1]
     assert {verdict for verdict, _, _ in told[0]} == {Health.STUCK, Health.NOISY, Health.RESOLUTION}
 
@@ -208,8 +175,8 @@ def test_faults_of_the_battery_are_found_where_they_can_be_seen(
 ) -> None:
     kinds = [kind for kind in KINDS if kind not in {"constant", "report_on_change", "bursty"}]
     planted = [apply(fault, size, clean(kind, 1, seed=3, days=15.0)[0], 3600) for kind in kinds]
-    events = watch_only([each.series.readings() for each in planted])
-    for i, (kind, each) in enumerate(zip(kinds, planted, strict=True)):
-        raised_s = [e.at_s for stream, e in events if stream == i and e.raised and e.verdict in verdicts]
+    told = watched([each.series.readings() for each in planted])
+    for kind, each, events in zip(kinds, planted, told, strict=True):
+        raised_s = [event.at_s for event in events if event.raised and event.verdict in verdicts]
         assert raised_s, kind
         assert 0 <= raised_s[0] - each.start_s <= within * 300.0, kind
