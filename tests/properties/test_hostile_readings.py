@@ -15,7 +15,7 @@ SMALL = """
 streams: {window_len: 128}
 forecast: {hidden: 4}
 training: {every: 32, steps: 1, batch: 2, window: 16}
-detection: {n_warmup: 100, history_blocks: 64, n_quiet: 4, n_quarantine: 20}
+detection: {n_warmup: 100, n_kept: 64, n_quiet: 4, n_quarantine: 20}
 """
 N = 330
 EXTREMES = [0.0, -0.0, 5e-324, 1e-300, 1e-9, 1.0, -1.0, 1e9, 1e15, -1e15]

@@ -18,7 +18,7 @@ SMALL = """
 streams: {{window_len: 128, max_streams: {max_streams}}}
 forecast: {{hidden: 4, sharing: {sharing}}}
 training: {{window: 32, steps: 1, batch: 2}}
-detection: {{n_warmup: 100, history_blocks: 64}}
+detection: {{n_warmup: 100, n_kept: 64}}
 """
 
 

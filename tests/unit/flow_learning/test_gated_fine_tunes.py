@@ -9,6 +9,7 @@ import pytest
 from pipeline.core.columns import AnyArray
 from pipeline.core.records import F32, F64, Readings
 from pipeline.core.settings import Settings
+from pipeline.detect.surprise import MAX_SCORE
 from pipeline.forecast.network import Network
 from pipeline.forecast.training import Weights, Windows
 from pipeline.runtime.session import Session
@@ -18,13 +19,13 @@ OLD = 320  # readings after which several runs of them were held out
 Change = Callable[[F32], None]  # of weights, in place
 
 
-def settings(ensemble: int = 1) -> Settings:
+def settings(ensemble: int = 1, quarantine: float = 31.0) -> Settings:
     return Settings.model_validate(
         {
             "streams": {"window_len": 256},
             "forecast": {"hidden": 4, "ensemble": ensemble},
             "training": {"every": EVERY, "window": 32, "steps": 2, "batch": 4},
-            "detection": {"n_warmup": 100, "history_blocks": 64},
+            "detection": {"n_warmup": 100, "n_kept": 64, "n_quiet": 200, "quarantine_level": quarantine},
         }
     )
 
@@ -41,9 +42,9 @@ def wave(n: int) -> F64:
     return np.sin(np.arange(n) / 4) + np.random.default_rng(1).normal(0, 0.2, n)
 
 
-def trained(n: int = OLD, ensemble: int = 1, names: tuple[str, ...] = ("a", "b")) -> Session:
+def trained(n: int = OLD, ensemble: int = 1, names: tuple[str, ...] = ("a", "b"), quarantine: float = 31.0) -> Session:
     """Return a session whose networks are due, fine-tuned every so many readings until then."""
-    session, value = Session(settings(ensemble)), wave(n)
+    session, value = Session(settings(ensemble, quarantine)), wave(n)
     for start in range(0, n, EVERY):
         session.fine_tune()
         session.process(readings(list(names), value[start : start + EVERY], start), now=np.inf)
@@ -222,20 +223,27 @@ def swinging(n: int) -> F64:
     return np.where(np.arange(n) % 2, 31.0, 40.0)
 
 
+def taught_in(fault: Callable[[int], F64], ensemble: int, quarantine: float) -> F32:
+    """Return the weights of a network that was fine-tuned four times in a fault."""
+    session = trained(ensemble=ensemble, names=("a",), quarantine=quarantine)
+    session.fine_tune()
+    n_rounds = session.model.bank.n_rounds[0]
+    for start in range(OLD, OLD + 4 * EVERY, EVERY):
+        value = fault(4 * EVERY)[start - OLD :][:EVERY]
+        session.process(readings(["a"], value, start), now=np.inf)
+        assert session.state.quarantine.is_held[0] == (quarantine <= MAX_SCORE)
+        assert session.fine_tune() == 1
+    assert session.model.bank.n_rounds[0] == n_rounds + 4
+    weights: F32 = session.model.bank.weights[0].copy()
+    return weights
+
+
 @pytest.mark.parametrize("ensemble", [1, 2])
 @pytest.mark.parametrize("fault", [ramp, swinging])
-def test_a_fault_in_an_open_episode_does_not_teach(fault: Callable[[int], F64], ensemble: int) -> None:
+def test_a_fault_in_quarantine_does_not_teach(fault: Callable[[int], F64], ensemble: int) -> None:
     """Whatever the fault looks like, the networks fine-tuned in it become the same ones."""
-    banks = []
-    for kind in (stuck, fault):
-        session = trained(ensemble=ensemble, names=("a",))
-        session.fine_tune()
-        n_rounds = session.model.bank.n_rounds[0]
-        for start in range(OLD, OLD + 4 * EVERY, EVERY):
-            value = kind(4 * EVERY)[start - OLD :][:EVERY]
-            session.process(readings(["a"], value, start), now=np.inf)
-            assert session.state.episodes.is_open[0]
-            assert session.fine_tune() == 1
-        assert session.model.bank.n_rounds[0] == n_rounds + 4
-        banks.append(session.model.bank.weights[0].copy())
-    assert np.array_equal(*banks)
+    assert np.array_equal(taught_in(stuck, ensemble, quarantine=6.0), taught_in(fault, ensemble, quarantine=6.0))
+
+
+def test_without_a_quarantine_a_fault_does_teach() -> None:
+    assert not np.array_equal(taught_in(ramp, 1, quarantine=31.0), taught_in(swinging, 1, quarantine=31.0))
