@@ -17,7 +17,9 @@ SMALL = """
 streams: {window_len: 128}
 forecast: {forecast}
 training: {every: 48, steps: 2, batch: 4, window: 32}
-detection: {n_warmup: 200, history_blocks: 64, n_quiet: 8, n_quarantine: 40, alert_level: 3.0, close_level: 1.5}
+detection:
+  {n_warmup: 200, n_settled: 200, n_kept: 64, n_quiet: 8, n_quarantine: 40, quarantine_level: 5, n_rest: 5,
+   false_alarms_per_stream: 1 per hour}
 """
 ALONE = ["{hidden: 8}", "{hidden: 5, cell: gru, layers: 2, ensemble: 2}"]
 #: As a stream sees another one here, both are read at the same times, the source first.

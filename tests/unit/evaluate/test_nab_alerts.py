@@ -38,9 +38,9 @@ def test_what_comes_in_the_silence_raises_the_bar_and_does_not_alert() -> None:
 
 
 def test_rest_grows_with_the_stream_but_not_for_ever() -> None:
-    assert alerts({1_999: 5.0, 2_082: 5.0}, n=3_000) == [1_999]
-    assert alerts({1_999: 5.0, 2_084: 5.0}, n=3_000) == [1_999, 2_084]
-    assert alerts({29_999: 5.0, 30_399: 5.0}, n=40_000) == [29_999, 30_399]
+    assert alerts({1_999: 5.0, 2_092: 5.0}, n=3_000) == [1_999]
+    assert alerts({1_999: 5.0, 2_095: 5.0}, n=3_000) == [1_999, 2_095]
+    assert alerts({29_999: 5.0, 30_449: 5.0}, n=40_000) == [29_999, 30_449]
 
 
 def test_rest_is_a_matter_of_time_whatever_was_refused_meanwhile() -> None:
