@@ -149,6 +149,37 @@ def test_clean_streams_of_the_battery_raise_at_most_one_verdict_in_all() -> None
     assert sum(event.raised for own in watched(streams) for event in own) <= 1
 
 
+def resting(kind: str, rng: np.random.Generator, time: F64) -> F64:
+    """Return a stream that sleeps, switches or rests, as real ones do."""
+    n, hour, day = len(time), time / 3600 % 24, time // 86_400 % 7
+    noise = rng.normal(size=n)
+    is_shift = (hour > 7) & (hour < 18)
+    match kind:
+        case "solar cell":
+            cloud = np.clip(1 - 0.3 * np.abs(noise), 0.05, 1)
+            return np.round(800 * np.maximum(0, -np.cos(hour * np.pi / 12)) * cloud, 1)
+        case "machine off at nights and weekends":
+            return np.where((day < 5) & is_shift, 10 + noise, 2.3)
+        case "valve":
+            return np.repeat(rng.choice([0.0, 100.0], n), rng.integers(5, 100, n))[:n]
+        case "household meter":
+            return 1000.0 + np.cumsum(rng.poisson(np.where(hour > 6, 0.4, 0.01)))
+        case _:
+            return 40 + np.where((day < 5) & is_shift, 5.0, 0.5) * noise
+
+
+KINDS_AT_REST = ["solar cell", "machine off at nights and weekends", "valve", "household meter", "noise of an office"]
+
+
+@pytest.mark.parametrize("kind", KINDS_AT_REST)
+def test_streams_that_sleep_or_switch_or_rest_are_not_broken(kind: str) -> None:
+    shown = []
+    for i in range(8):
+        time = 1.77e9 + 300.0 * np.arange(21 * 288) + 11_000.0 * i  # begin at all hours
+        shown.append((time, resting(kind, np.random.default_rng(i), time)))
+    assert [event.text for own in watched(shown) for event in own] == []
+
+
 @pytest.mark.parametrize(("a", "b"), [(1.8, 32.0), (-1.0, 0.0), (1000.0, -5.0)])
 def test_verdicts_do_not_depend_on_the_unit(a: float, b: float) -> None:
     value = np.round(noise(4000), 2)
