@@ -163,7 +163,7 @@ def resting(kind: str, rng: np.random.Generator, time: F64) -> F64:
         case "valve":
             return np.repeat(rng.choice([0.0, 100.0], n), rng.integers(5, 100, n))[:n]
         case "household meter":
-            return 1000.0 + np.cumsum(rng.poisson(np.where(hour > 6, 0.4, 0.01)))
+            return np.cumsum(rng.poisson(np.where(hour > 6, 0.4, 0.01)), dtype=np.float64)
         case _:
             return 40 + np.where((day < 5) & is_shift, 5.0, 0.5) * noise
 
@@ -175,7 +175,8 @@ KINDS_AT_REST = ["solar cell", "machine off at nights and weekends", "valve", "h
 def test_streams_that_sleep_or_switch_or_rest_are_not_broken(kind: str) -> None:
     shown = []
     for i in range(8):
-        time = 1.77e9 + 300.0 * np.arange(21 * 288) + 11_000.0 * i  # begin at all hours
+        begin_s = 1.77e9 + 11_000.0 * i  # at all hours
+        time = np.asarray(begin_s + 300.0 * np.arange(21 * 288), np.float64)
         shown.append((time, resting(kind, np.random.default_rng(i), time)))
     assert [event.text for own in watched(shown) for event in own] == []
 
