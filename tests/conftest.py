@@ -151,3 +151,47 @@ def broker_with(tmp_path: Path) -> Iterator[Callable[[str], Mosquitto]]:
 def mosquitto(broker_with: Callable[[str], Mosquitto]) -> Mosquitto:
     """A running mosquitto, open to all on its loopback port."""
     return broker_with(OPEN_BROKER)
+
+
+def make_certificate(folder: Path, name: str, authority: str = "ca") -> None:
+    """Write NAME.pem and NAME.key, signed by an authority of the same folder; by itself where the names are equal."""
+    key = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-keyout",
+        str(folder / f"{name}.key"),
+    ]
+    common = [
+        "openssl",
+        "req",
+        "-x509",
+        *key,
+        "-subj",
+        f"/CN={name}",
+        "-days",
+        "2",
+        "-out",
+        str(folder / f"{name}.pem"),
+    ]
+    if name != authority:
+        signer = ["-CA", str(folder / f"{authority}.pem"), "-CAkey", str(folder / f"{authority}.key")]
+        names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+        common += [*signer, "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE"]
+    subprocess.run(common, check=True, capture_output=True)
+    (folder / f"{name}.key").chmod(0o600)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with certificates of an authority ``ca``: ``server`` and ``client``; ``stranger`` signed itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed; on Debian: apt-get install openssl")
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificate(folder, "ca")
+    for name in ("server", "client"):
+        make_certificate(folder, name)
+    make_certificate(folder, "stranger", "stranger")
+    return folder

@@ -1,8 +1,10 @@
 """The settings of the daemon's edges: broker, topics, alerts, metrics, inbox; and the base of all sections."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pipeline.core.addresses import is_loopback
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -30,6 +32,19 @@ class TopicSettings(Section):
         title="Stream name; a flat JSON object adds /key unless {key} is used.",
         description="Placeholders of the topic; every stream needs a name of its own.",
     )
+
+
+class MqttTlsSettings(Section):
+    """Encryption of the broker connection; files are read again on each connect."""
+
+    enabled: bool = Field(default=False, title="TLS 1.2 or newer; the broker's certificate and host name are checked.")
+    ca_file: str = Field(
+        "",
+        title="Certificates (PEM) that may have signed the broker's; empty for the machine's own list.",
+        description="Name your own authority: then no other can pose as the broker.",
+    )
+    cert_file: str = Field("", title="Our certificate (PEM), where the broker asks for one.")
+    key_file: str = Field("", title="Its key (PEM, chmod 600); empty when cert_file holds it.")
 
 
 class MqttSettings(Section):
@@ -61,7 +76,35 @@ class MqttSettings(Section):
         title="File that holds the password; never the password itself.",
         description="Readable by its owner alone (chmod 600).",
     )
+    password_env: str = Field(
+        "", pattern=r"^[A-Za-z_0-9]*$", title="Environment variable that holds the password, instead of a file."
+    )
+    password_credential: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_.-]*$",
+        title="systemd credential that holds the password, instead of a file.",
+        description="LoadCredential=NAME:FILE in the unit, as in docker/foretell.service.",
+    )
+    allow_plaintext: bool = Field(
+        default=False,
+        title="Speak to a broker on another machine without TLS.",
+        description="Anybody on the way reads the password, and can forge readings.",
+    )
+    tls: MqttTlsSettings = MqttTlsSettings()
     topics: tuple[TopicSettings, ...] = Field((TopicSettings(),), min_length=1, title="What to subscribe to.")
+
+    @model_validator(mode="after")
+    def _is_encrypted_or_here(self) -> Self:
+        if not (self.tls.enabled or self.allow_plaintext or is_loopback(self.host)):
+            msg = (
+                f"mqtt.host {self.host} is another machine, and the connection is not encrypted: "
+                "set mqtt.tls.enabled: true, or mqtt.allow_plaintext: true in a network that you trust"
+            )
+            raise ValueError(msg)
+        if sum(map(bool, (self.password_file, self.password_env, self.password_credential))) > 1:
+            msg = "name one of password_file, password_env and password_credential"
+            raise ValueError(msg)
+        return self
 
 
 class AlertSettings(Section):

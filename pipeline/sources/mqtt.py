@@ -6,12 +6,11 @@ what a payload means.
 """
 
 import logging
-import os
+import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -21,6 +20,7 @@ from pipeline.core.clock import Clock
 from pipeline.core.edge_settings import MqttSettings
 from pipeline.core.errors import UsageError
 from pipeline.sources.inbox import Inbox, Message
+from pipeline.sources.mqtt_security import FreshContext, read_password
 
 #: How long the broker keeps messages for us while we are away, seconds.
 SESSION_EXPIRY_S = 86_400
@@ -30,10 +30,19 @@ MAX_PACKET_BYTES = 65_536
 CONNECT_TIMEOUT_S = 3.0
 
 _SESSION_TAKEN_OVER = 142
-_PRIVATE_BITS = 0o077
-_MAX_SECRET_BYTES = 1024
 
 _log = logging.getLogger(__name__)
+
+
+class _Client(paho.Client):
+    """A paho client that says when its network thread last did a round."""
+
+    progressed_s = float("-inf")
+
+    def loop_misc(self) -> MQTTErrorCode:
+        """Do what paho does once a round, a second apart at most while connected."""
+        self.progressed_s = time.monotonic()
+        return super().loop_misc()
 
 
 class Connection:
@@ -54,7 +63,7 @@ class Connection:
         on_up: Called on the network thread after each connect.
 
     Raises:
-        UsageError: The password file is missing, readable by others, or has no user to go with.
+        UsageError: The password or a TLS file is missing, wrong or readable by others.
     """
 
     def __init__(self, settings: MqttSettings, client_id: str, *, keep_session: bool) -> None:
@@ -73,6 +82,11 @@ class Connection:
         """The connection speaks MQTT 5."""
         return self._settings.protocol == "5"
 
+    @property
+    def progressed_s(self) -> float:
+        """When the network thread last did a round or tried to connect, seconds on the monotonic clock."""
+        return self.client.progressed_s
+
     def start(self) -> None:
         """Start connecting in the background; returns at once."""
         host, port, keepalive = self._settings.host, self._settings.port, self._settings.keepalive_s
@@ -90,8 +104,8 @@ class Connection:
         self.client.loop_stop()
         self.is_connected = False
 
-    def _make_client(self) -> paho.Client:
-        client = paho.Client(
+    def _make_client(self) -> _Client:
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
             clean_session=None if self.is_v5 else not self._keep_session,
@@ -101,8 +115,12 @@ class Connection:
         client.enable_logger(logging.getLogger("paho"))
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.reconnect_delay_set(1, 10)
-        if self._settings.username or self._settings.password_file:
-            client.username_pw_set(self._settings.username, _read_password(self._settings))
+        password = read_password(self._settings)
+        if self._settings.username:
+            client.username_pw_set(self._settings.username, password)
+        if self._settings.tls.enabled:
+            client.tls_set_context(FreshContext(self._settings.tls))
+        client.on_pre_connect = self._on_pre_connect
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -114,6 +132,17 @@ class Connection:
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         properties.MaximumPacketSize = MAX_PACKET_BYTES
         return properties
+
+    def _on_pre_connect(self, _client: paho.Client, _data: object) -> None:
+        """Note that the network thread lives, and take a password that was changed meanwhile."""
+        self.client.progressed_s = time.monotonic()
+        try:
+            password = read_password(self._settings)
+        except UsageError as error:
+            self._log_lost("password not readable", str(error))
+            return
+        if self._settings.username:
+            self.client.username_pw_set(self._settings.username, password)
 
     def _on_connect(
         self, _client: paho.Client, _data: object, _flags: paho.ConnectFlags, code: ReasonCode, _more: Properties | None
@@ -211,29 +240,3 @@ def _topic(message: paho.MQTTMessage) -> str:
         return message.topic
     except UnicodeDecodeError:
         return ""
-
-
-def _read_password(settings: MqttSettings) -> str | None:
-    """Return the password; None when none is configured."""
-    if not settings.password_file:
-        return None
-    if not settings.username:
-        raise UsageError("mqtt.password_file", "is set without a user", "set mqtt.username")
-    path = Path(settings.password_file)
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read(_MAX_SECRET_BYTES + 1)
-    except OSError as error:
-        raise UsageError(
-            "mqtt.password_file", f"cannot read {path}: {error.strerror}", "name a file the daemon may read"
-        ) from None
-    if mode & _PRIVATE_BITS:
-        raise UsageError("mqtt.password_file", f"others may read {path}", f"chmod 600 {path}")
-    try:
-        password = content.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        password = ""
-    if not password or len(content) > _MAX_SECRET_BYTES:
-        raise UsageError("mqtt.password_file", f"{path} holds no password", "write it as the only line, UTF-8")
-    return password
