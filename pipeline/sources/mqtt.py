@@ -102,6 +102,7 @@ class Connection:
         """Disconnect and end the network thread; waits for ``CONNECT_TIMEOUT_S`` at most."""
         self.client.disconnect()
         self.client.loop_stop()
+        self.client._reset_sockets()  # noqa: SLF001 - paho keeps its wake-up pair open until it is collected
         self.is_connected = False
 
     def _make_client(self) -> _Client:

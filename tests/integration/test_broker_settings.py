@@ -81,6 +81,7 @@ def connect(shipped_broker: Any) -> Iterator[Callable[[str], Connection]]:  # no
     for connection in opened:
         connection.client.disconnect()
         connection.client.loop_stop()
+        connection.client._reset_sockets()  # noqa: SLF001 - paho leaves its wake-up pair to the collector, which warns
 
 
 def test_nobody_gets_in_without_a_password(connect: Callable[[str], Connection]) -> None:

@@ -78,6 +78,7 @@ class Plant:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        self._client._reset_sockets()  # noqa: SLF001 - paho leaves its wake-up pair to the collector, which warns
 
     def _on_connect(
         self, client: paho.Client, _data: object, _flags: paho.ConnectFlags, _code: ReasonCode, _more: Properties | None

@@ -65,6 +65,7 @@ class Listener:
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+        self.client._reset_sockets()  # noqa: SLF001 - paho leaves its wake-up pair to the collector, which warns
 
 
 @pytest.fixture

