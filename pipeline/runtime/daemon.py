@@ -13,20 +13,21 @@ from collections.abc import Callable
 
 from pipeline.core.clock import Clock
 from pipeline.core.errors import ForetellError, printable
-from pipeline.core.records import EpisodeEvent, HealthEvent
+from pipeline.core.records import EpisodeEvent
 from pipeline.core.settings import Settings
 from pipeline.decode.payloads import MAX_PAYLOAD_BYTES
 from pipeline.runtime.clocks import SystemClock
-from pipeline.runtime.incidents import Incidents, Told
+from pipeline.runtime.incidents import Incidents
 from pipeline.runtime.intake import Intake, checked_routes, take_in
 from pipeline.runtime.session import FleetView, Session
 from pipeline.runtime.telemetry import Telemetry, foretell_version
+from pipeline.runtime.teller import Teller
 from pipeline.runtime.tuner import Tuner
-from pipeline.sinks.alerts import alert, incident, verdict
 from pipeline.sinks.exporter import Exporter
-from pipeline.sinks.publisher import AlertPublisher
+from pipeline.sinks.outbox import Outbox
+from pipeline.sinks.publisher import Publisher
 from pipeline.sources.inbox import Inbox, Message
-from pipeline.sources.mqtt import Connection, MqttSource
+from pipeline.sources.mqtt import RECEIVE_MAXIMUM, Connection, MqttSource
 
 #: How long the worker waits for a message before it looks whether it should stop, seconds.
 IDLE_S = 0.2
@@ -38,6 +39,8 @@ FINETUNE_BITE = 8
 MAX_FAILURES = 5
 #: Pause between two log lines about the same kind of rejection, seconds.
 REJECTION_LOG_S = 60.0
+#: Messages that wait for the broker's acknowledgement at most.
+MAX_OUTBOX = 10_000
 #: Of the 10 s that a stop may take: to score what waits, and to hand over alerts, seconds.
 DRAIN_LIMIT_S = 3.0
 FLUSH_LIMIT_S = 1.5
@@ -79,12 +82,14 @@ class Daemon:
         self._clock = clock or SystemClock()
         self._session = session or Session(settings)
         self._on_events = on_events or (lambda _events: None)
-        self.inbox = Inbox(settings.runtime.inbox_messages)
+        self.inbox = Inbox(max(settings.runtime.inbox_messages, RECEIVE_MAXIMUM))
         filters = [route.filter for route in self._routes]
         self._source = MqttSource(settings.mqtt, filters, self.inbox, self._clock, MAX_PAYLOAD_BYTES)
         # A connection of its own: on a stop the input ends first, and alerts still go out.
         self._outlet = Connection(settings.mqtt, f"{settings.mqtt.client_id}-alerts", keep_session=False)
-        self._publisher = AlertPublisher(self._outlet.client, settings.alerts.topic_prefix, settings.site)
+        self._publisher = Publisher(self._outlet.client)
+        self._outbox = Outbox(MAX_OUTBOX)
+        self._teller = Teller(settings, self._outbox)
         self._exporter = Exporter()
         self._telemetry = Telemetry(settings.site, settings.metrics.max_streams)
         self._tuner = Tuner(settings, self._telemetry.observe_finetune)
@@ -156,8 +161,11 @@ class Daemon:
                 self._n_failures_in_a_row = 0
 
     def _work(self, messages: list[Message]) -> None:
-        if messages:
-            self._score(messages)
+        try:
+            if messages:
+                self._score(messages)
+        finally:
+            self._settle(messages)
         if not self._is_stopping:
             self._fine_tune()
         if time.monotonic() - self._refreshed_s >= REFRESH_S:
@@ -171,31 +179,24 @@ class Daemon:
         if len(intake.readings):
             with self._telemetry.timed_step():
                 steps = self._session.process(intake.readings, now_s)
-            self._tell(self._incidents.gather(intake.readings, steps))
+            self._teller.tell(self._incidents.gather(intake.readings, steps))
             if steps.events:
                 self._telemetry.count_events(steps.events)
                 self._on_events(steps.events)
-            self._tell_verdicts(steps.health_events)
+            self._teller.tell_verdicts(steps.health_events)
         self._telemetry.lag_s = max(0.0, now_s - messages[0].arrival_s)
 
-    def _tell(self, told: Told) -> None:
-        """Send alerts and incidents to the log and the broker."""
-        alerts, site = self._settings.alerts, self._settings.site
-        for each in told.alerts:
-            _log.warning("alert", extra={"fields": {"alert": alert(each, site, has_evidence=False)}})
-            if alerts.publish and alerts.streams:
-                self._publisher.publish(each)
-        for device in told.incidents:
-            _log.warning("incident", extra={"fields": {"incident": incident(device, site)}})
-            if alerts.publish:
-                self._publisher.publish_incident(device)
+    def _settle(self, messages: list[Message]) -> None:
+        """Acknowledge what has been dealt with, good or bad, and send what there is to tell."""
+        receipts = [message.receipt for message in messages if message.receipt is not None]
+        self._source.connection.acknowledge([*self.inbox.take_dropped(), *receipts])
+        self._send()
 
-    def _tell_verdicts(self, events: list[HealthEvent]) -> None:
-        """Send verdicts about sensors that were raised or cleared to the log and the broker."""
-        for event in events:
-            _log.warning("health", extra={"fields": {"health": verdict(event, self._settings.site)}})
-            if self._settings.alerts.publish:
-                self._publisher.publish_verdict(event)
+    def _send(self, wait_s: float = 0.0) -> None:
+        """Hand messages to the publisher as it has room, and forget those that the broker has."""
+        self._outbox.acknowledge(self._publisher.acknowledged(wait_s))
+        for message in self._outbox.take(self._publisher.room):
+            self._publisher.send(message)
 
     def _fine_tune(self) -> None:
         if self._settings.training.in_child:
@@ -220,7 +221,9 @@ class Daemon:
         edge = {
             "inbox_depth": self.inbox.depth,
             "inbox_dropped_total": self.inbox.n_dropped,
-            "alerts_dropped_total": self._publisher.n_dropped,
+            "alerts_dropped_total": self._outbox.n_dropped,
+            "outbox_depth": len(self._outbox),
+            "stale_acks_total": self._source.connection.n_stale_acks,
             "mqtt_connected": float(self._source.connection.is_connected),
             "mqtt_connects_total": self._source.connection.n_connects,
             "mqtt_failures_total": self._source.n_failures,
@@ -239,20 +242,28 @@ class Daemon:
     def _shut_down(self) -> None:
         """End the input and training, score what waits, hand over alerts, free the port; each step bounded."""
         self._is_stopping = True
-        self._source.connection.stop()
+        self._source.is_closing = True  # what comes now stays with the broker
         self._tuner.close()
         drained_by_s = time.monotonic() + DRAIN_LIMIT_S
         runtime = self._settings.runtime
         try:
             while self.inbox.depth and time.monotonic() < drained_by_s:
                 self._guarded(self.inbox.drain(runtime.batch_messages, 0.0, 0.0))
-            is_flushed = self._publisher.flush(FLUSH_LIMIT_S)
+            self._source.connection.stop()
+            self._flush()
         finally:
+            self._source.connection.stop()
             self._outlet.stop()
             self._exporter.stop()
         self.latest = self._session.view()
-        fields = {"n_unscored": self.inbox.depth, "n_unsent": self._publisher.n_waiting, "is_flushed": is_flushed}
-        _log.info("stopped", extra={"fields": fields})
+        _log.info("stopped", extra={"fields": {"n_unscored": self.inbox.depth, "n_unsent": len(self._outbox)}})
+
+    def _flush(self) -> None:
+        """Wait until the broker has acknowledged everything, within bounds."""
+        flushed_by_s = time.monotonic() + FLUSH_LIMIT_S
+        self._send()
+        while len(self._outbox) and (left_s := flushed_by_s - time.monotonic()) > 0:
+            self._send(left_s)
 
 
 def run_until_signalled(daemon: Daemon) -> None:

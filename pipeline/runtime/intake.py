@@ -15,7 +15,7 @@ from pipeline.core.records import Flag, Readings
 from pipeline.core.settings import Settings
 from pipeline.decode.payloads import Rejection, decode
 from pipeline.decode.topics import Route, filters_overlap
-from pipeline.sinks.publisher import publish_filters
+from pipeline.sinks.outgoing import publish_filters
 from pipeline.sources.inbox import Message
 
 

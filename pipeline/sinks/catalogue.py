@@ -59,6 +59,7 @@ CATALOGUE = (
         "False alarms that the budget has allowed, to hold episodes against.",
     ),
     MetricSpec("alerts_dropped_total", "counter", (), "Alerts not published because too many were waiting."),
+    MetricSpec("outbox_depth", "gauge", (), "Messages to publish that the broker has not acknowledged yet."),
     MetricSpec(
         "finetune_runs_total",
         "counter",
@@ -80,6 +81,12 @@ CATALOGUE = (
     MetricSpec("streams_refused_total", "counter", (), "Readings of new streams refused beyond streams.max_streams."),
     MetricSpec("mqtt_connected", "gauge", (), "1 while the broker connection is up."),
     MetricSpec("mqtt_connects_total", "counter", (), "Times the broker accepted our connection."),
+    MetricSpec(
+        "stale_acks_total",
+        "counter",
+        (),
+        "Acknowledgements not sent because their connection was gone; all come again.",
+    ),
     MetricSpec("mqtt_failures_total", "counter", (), "Messages lost to an error on the network thread."),
     MetricSpec("build_info", "gauge", ("version", "site"), "1, with the version and the site as labels."),
 )

@@ -13,6 +13,22 @@ from typing import NamedTuple
 MAX_INBOX_BYTES = 64 * 1024 * 1024
 
 
+class Receipt(NamedTuple):
+    """What is needed to acknowledge a message, and to know it when it comes again.
+
+    Attributes:
+        epoch: Connection it came over; an acknowledgement must never reach a later one.
+        session: Session of the broker it belongs to; 0 for one that was there before we started.
+        mid: Packet identifier, 1 to 65,535.
+        is_again: The broker says that it has sent it before.
+    """
+
+    epoch: int
+    session: int
+    mid: int
+    is_again: bool
+
+
 class Message(NamedTuple):
     """A message as received.
 
@@ -21,12 +37,14 @@ class Message(NamedTuple):
         payload: Payload, any bytes.
         retained: The broker kept it from earlier; it is no news.
         arrival_s: When it arrived by our clock, Unix seconds.
+        receipt: How it is acknowledged; None where the broker expects no acknowledgement.
     """
 
     topic: str
     payload: bytes
     retained: bool
     arrival_s: float
+    receipt: Receipt | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -60,6 +78,7 @@ class Inbox:
         self._max_bytes = max_bytes
         self._size_bytes = 0
         self._waiting: deque[Message] = deque()
+        self._dropped: list[Receipt] = []
         self._changed = Condition()
 
     @property
@@ -73,8 +92,10 @@ class Inbox:
             self._waiting.append(message)
             self._size_bytes += message.size_bytes
             while len(self._waiting) > self._max_messages or self._size_bytes > self._max_bytes:
-                self._take()
+                dropped = self._take()
                 self.n_dropped += 1
+                if dropped.receipt is not None:
+                    self._dropped.append(dropped.receipt)
             self._changed.notify()
 
     def drain(self, max_messages: int, collect_s: float, wait_s: float) -> list[Message]:
@@ -93,6 +114,12 @@ class Inbox:
             if self._waiting:
                 self._wait_for(max_messages, collect_s)
             return [self._take() for _ in range(min(max_messages, len(self._waiting)))]
+
+    def take_dropped(self) -> list[Receipt]:
+        """Return, once, the receipts of dropped messages: unacknowledged they would fill the broker's window."""
+        with self._changed:
+            dropped, self._dropped = self._dropped, []
+            return dropped
 
     def _take(self) -> Message:
         message = self._waiting.popleft()

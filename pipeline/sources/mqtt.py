@@ -6,8 +6,10 @@ what a payload means.
 """
 
 import logging
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -19,7 +21,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from pipeline.core.clock import Clock
 from pipeline.core.edge_settings import MqttSettings
 from pipeline.core.errors import UsageError
-from pipeline.sources.inbox import Inbox, Message
+from pipeline.sources.inbox import Inbox, Message, Receipt
 from pipeline.sources.mqtt_security import FreshContext, read_password
 
 #: How long the broker keeps messages for us while we are away, seconds.
@@ -29,20 +31,38 @@ RECEIVE_MAXIMUM = 1000
 MAX_PACKET_BYTES = 65_536
 CONNECT_TIMEOUT_S = 3.0
 
+#: Pause before connecting again, seconds: the first is drawn from 1 to 2, and it doubles up to one drawn from 5 to 10.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0
+
 _SESSION_TAKEN_OVER = 142
 
 _log = logging.getLogger(__name__)
 
 
 class _Client(paho.Client):
-    """A paho client that says when its network thread last did a round."""
+    """A paho client that says when a connection begins, and when its network thread last did a round."""
 
     progressed_s = float("-inf")
+
+    def __init__(self, on_begin: Callable[[], None], client_id: str, *, is_v5: bool, keep_session: bool) -> None:
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            clean_session=None if is_v5 else not keep_session,
+            protocol=paho.MQTTv5 if is_v5 else paho.MQTTv311,
+            manual_ack=True,
+        )
+        self._on_begin = on_begin
 
     def loop_misc(self) -> MQTTErrorCode:
         """Do what paho does once a round, a second apart at most while connected."""
         self.progressed_s = time.monotonic()
         return super().loop_misc()
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Connect, the first time or again; nothing of the connection before is sent any more."""
+        self._on_begin()
+        return super().reconnect()
 
 
 class Connection:
@@ -59,6 +79,8 @@ class Connection:
         client: The paho client.
         is_connected: The broker has accepted us and the connection is up.
         n_connects: Times the broker accepted us.
+        n_sessions: Times the broker began a new session for us, having none or having forgotten it.
+        n_stale_acks: Acknowledgements not sent because their connection was gone.
         failure: Why the connection was given up for good; empty while it was not.
         on_up: Called on the network thread after each connect.
 
@@ -73,6 +95,10 @@ class Connection:
         self._is_lost_logged = False
         self.is_connected = False
         self.n_connects = 0
+        self.n_sessions = 0
+        self.n_stale_acks = 0
+        self._epoch = 0
+        self._epoch_lock = Lock()
         self.failure = ""
         self.on_up: Callable[[], None] = lambda: None
         self.client = self._make_client()
@@ -86,6 +112,23 @@ class Connection:
     def progressed_s(self) -> float:
         """When the network thread last did a round or tried to connect, seconds on the monotonic clock."""
         return self.client.progressed_s
+
+    @property
+    def epoch(self) -> int:
+        """Number of this connection; each attempt to connect has its own."""
+        return self._epoch
+
+    def acknowledge(self, receipts: Iterable[Receipt]) -> None:
+        """Acknowledge messages, in the order given, but for those of earlier connections; returns at once.
+
+        Packet identifiers begin anew with a session: a late acknowledgement would take away another message.
+        """
+        with self._epoch_lock:  # no connection begins meanwhile
+            for receipt in receipts:
+                if receipt.epoch == self._epoch:
+                    self.client.ack(receipt.mid, 1)
+                else:
+                    self.n_stale_acks += 1
 
     def start(self) -> None:
         """Start connecting in the background; returns at once."""
@@ -106,22 +149,15 @@ class Connection:
         self.is_connected = False
 
     def _make_client(self) -> _Client:
-        client = _Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._client_id,
-            clean_session=None if self.is_v5 else not self._keep_session,
-            protocol=paho.MQTTv5 if self.is_v5 else paho.MQTTv311,
-        )
+        client = _Client(self._begin, self._client_id, is_v5=self.is_v5, keep_session=self._keep_session)
         client.suppress_exceptions = True  # one would end the network thread, unseen
         client.enable_logger(logging.getLogger("paho"))
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.reconnect_delay_set(1, 10)
         password = read_password(self._settings)
         if self._settings.username:
             client.username_pw_set(self._settings.username, password)
         if self._settings.tls.enabled:
             client.tls_set_context(FreshContext(self._settings.tls))
-        client.on_pre_connect = self._on_pre_connect
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -134,9 +170,15 @@ class Connection:
         properties.MaximumPacketSize = MAX_PACKET_BYTES
         return properties
 
-    def _on_pre_connect(self, _client: paho.Client, _data: object) -> None:
-        """Note that the network thread lives, and take a password that was changed meanwhile."""
+    def _begin(self) -> None:
+        """Begin a connection: note that we live, and take a password that was changed meanwhile."""
+        with self._epoch_lock:  # what came over the connection before can no longer be acknowledged
+            self._epoch += 1
         self.client.progressed_s = time.monotonic()
+        # Drawn anew each time: a plant whose broker restarts does not come back in one wave.
+        draw = random.SystemRandom().uniform
+        first_s, longest_s = draw(FIRST_PAUSE_S, 2 * FIRST_PAUSE_S), draw(LONGEST_PAUSE_S / 2, LONGEST_PAUSE_S)
+        self.client.reconnect_delay_set(first_s, longest_s)  # type: ignore[arg-type]  # needs no whole seconds
         try:
             password = read_password(self._settings)
         except UsageError as error:
@@ -146,11 +188,13 @@ class Connection:
             self.client.username_pw_set(self._settings.username, password)
 
     def _on_connect(
-        self, _client: paho.Client, _data: object, _flags: paho.ConnectFlags, code: ReasonCode, _more: Properties | None
+        self, _client: paho.Client, _data: object, flags: paho.ConnectFlags, code: ReasonCode, _more: Properties | None
     ) -> None:
         if code.is_failure:
             self._log_lost("broker refused us", str(code))
             return
+        if not flags.session_present:
+            self.n_sessions += 1
         self.is_connected = True
         self.n_connects += 1
         self._is_lost_logged = False
@@ -196,19 +240,32 @@ class MqttSource:
         clock: Gives arrival times.
         max_payload_bytes: Longer payloads are cut one byte past this, so that the decoder sees
             that they are too large and memory does not.
+        outdated: Filters that the session may hold from an earlier configuration; they are unsubscribed.
 
     Attributes:
         connection: The connection underneath.
         n_failures: Messages lost to an error of ours on the network thread.
+        is_closing: Messages are left to the broker from now on; it sends them again next time.
+        is_tidy: The broker has confirmed that the session holds none of the outdated filters any more.
     """
 
     def __init__(
-        self, settings: MqttSettings, filters: Sequence[str], inbox: Inbox, clock: Clock, max_payload_bytes: int
+        self,
+        settings: MqttSettings,
+        filters: Sequence[str],
+        inbox: Inbox,
+        clock: Clock,
+        max_payload_bytes: int,
+        outdated: Sequence[str] = (),
     ) -> None:
         self.connection = Connection(settings, settings.client_id, keep_session=True)
         self.connection.on_up = self._subscribe
         self.connection.client.on_message = self._on_message
+        self.connection.client.on_unsubscribe = self._on_unsubscribe
         self.n_failures = 0
+        self.is_closing = False
+        self.is_tidy = not outdated
+        self._outdated = list(outdated)
         self._qos: int = settings.qos
         self._filters = filters
         self._inbox = inbox
@@ -216,23 +273,40 @@ class MqttSource:
         self._max_payload_bytes = max_payload_bytes
 
     def _subscribe(self) -> None:
-        """Subscribe on every connect, as the broker may have forgotten us; ask for what it retains only once."""
+        """Subscribe on every connect, as the broker may have forgotten us."""
+        client = self.connection.client
+        if not self.is_tidy:
+            client.unsubscribe(self._outdated)
         if self.connection.is_v5:
-            retain = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
+            # What the broker retains is sent with a new subscription only: a storm of it could push out readings.
+            retain = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
             if self.connection.n_connects > 1:
                 retain = SubscribeOptions.RETAIN_DO_NOT_SEND
             options = SubscribeOptions(qos=self._qos, retainHandling=retain)
-            self.connection.client.subscribe([(each, options) for each in self._filters])
+            client.subscribe([(each, options) for each in self._filters])
         else:
-            self.connection.client.subscribe([(each, self._qos) for each in self._filters])
+            client.subscribe([(each, self._qos) for each in self._filters])
+
+    def _on_unsubscribe(
+        self, _client: paho.Client, _data: object, _mid: int, _codes: list[ReasonCode], _more: Properties | None
+    ) -> None:
+        self.is_tidy = True
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        if self.is_closing:
+            return
+        receipt = None
         try:
+            if message.qos:
+                connection = self.connection
+                receipt = Receipt(connection.epoch, connection.n_sessions, message.mid, message.dup)
             payload = bytes(message.payload[: self._max_payload_bytes + 1])
-            self._inbox.put(Message(_topic(message), payload, message.retain, self._clock.now()))
+            self._inbox.put(Message(_topic(message), payload, message.retain, self._clock.now(), receipt))
         except Exception:  # noqa: BLE001 - the network thread must outlive any bug of ours
             self.n_failures += 1
             _log.exception("message lost", extra={"fields": {"n_failures": self.n_failures}})
+            if receipt is not None:  # it would come back for ever
+                self.connection.acknowledge([receipt])
 
 
 def _topic(message: paho.MQTTMessage) -> str:

@@ -29,7 +29,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeline.core.alert_records import Alert
 from pipeline.core.edge_settings import MqttSettings
 from pipeline.core.records import EpisodeEvent, Event
-from pipeline.sinks.publisher import AlertPublisher
+from pipeline.sinks.outgoing import Announcer
+from pipeline.sinks.publisher import Publisher
 from pipeline.sources.mqtt import Connection
 
 pytestmark = pytest.mark.broker
@@ -278,17 +279,24 @@ def test_what_the_broker_retained_is_known_but_not_scored(
 def test_alerts_raised_while_the_broker_is_away_are_sent_when_it_is_back(mosquitto: Broker, plant: Plant) -> None:
     settings = MqttSettings(host=mosquitto.host, port=mosquitto.port)
     connection = Connection(settings, "outlet", keep_session=False)
-    publisher = AlertPublisher(connection.client, "foretell", "home")
+    publisher, announcer = Publisher(connection.client), Announcer("foretell", "home")
     connection.start()
     wait_until(lambda: connection.is_connected, "the publisher is connected")
     mosquitto.stop()
     wait_until(lambda: not connection.is_connected, "the publisher noticed the loss")
     opened = EpisodeEvent(Event.OPEN, "pump/t", "0" * 16, 1e9, 1e9, 6.0, 1e9, 3.0, 1.0, 0.0, 2.0, 4.5, "next_reading")
-    publisher.publish(Alert(opened))
-    publisher.publish(Alert(replace(opened, event=Event.CLOSE, reason="quiet")))
-    assert publisher.n_waiting == 4
+    for event in (opened, replace(opened, event=Event.CLOSE, reason="quiet")):
+        for message in announcer.alert(Alert(event)):
+            publisher.send(message)
+    assert publisher.acknowledged() == []
     mosquitto.start()
-    assert publisher.flush(LIMIT_S)
+    acknowledged: list[str] = []
+
+    def is_sent() -> bool:
+        acknowledged.extend(publisher.acknowledged())
+        return len(acknowledged) == 4
+
+    wait_until(is_sent, "all four are acknowledged")
     connection.stop()
     wait_until(lambda: len(plant.alerts) == 2, "both alerts arrived")
     assert [each["event"] for each in plant.alerts] == ["open", "close"]

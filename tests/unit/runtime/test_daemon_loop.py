@@ -20,7 +20,8 @@ from pipeline.core.settings import Settings, parse_settings
 from pipeline.forecast.baselines import N_FORECASTERS
 from pipeline.runtime.daemon import FINETUNE_BITE, MAX_FAILURES, Daemon, run_until_signalled
 from pipeline.runtime.session import FleetView, Session
-from pipeline.sinks.publisher import AlertPublisher
+from pipeline.sinks.outgoing import Outgoing
+from pipeline.sinks.publisher import Publisher
 from pipeline.sources.inbox import Message
 
 LIMIT_S = 30.0
@@ -120,7 +121,11 @@ def topics_sent(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str
     sent: list[str] = []
     streams = [f"hall/s{i}" for i in range(5)]
     events = [replace(EVENT, stream=stream) for stream in streams]
-    monkeypatch.setattr(AlertPublisher, "_send", lambda _self, topic, _payload, *, retain: sent.append(topic))  # noqa: ARG005 - as it is called
+
+    def send(_publisher: Publisher, outgoing: Outgoing) -> None:
+        sent.append(outgoing.topic)
+
+    monkeypatch.setattr(Publisher, "send", send)
     daemon = Daemon(settings, session=ScriptedSession(lambda _readings: events), metrics_port=0)
     daemon.inbox.put(message(1.0))
     daemon.stop()

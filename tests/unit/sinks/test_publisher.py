@@ -1,4 +1,4 @@
-"""Alerts are queued while the broker is away, within bounds, and counted when they do not fit."""
+"""Messages wait while the broker is away, within bounds, until it has acknowledged them."""
 
 import paho.mqtt.client as paho
 import pytest
@@ -8,8 +8,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from pipeline.core.alert_records import Alert, Incident, Member
 from pipeline.core.records import EpisodeEvent, Event
-from pipeline.sinks import publisher as module
-from pipeline.sinks.publisher import AlertPublisher
+from pipeline.sinks.outbox import Outbox
+from pipeline.sinks.outgoing import Announcer, Outgoing, outgoing
+from pipeline.sinks.publisher import MAX_HANDED_OVER, Publisher
 
 EVENT = Alert(
     EpisodeEvent(Event.OPEN, "pump/t", "0" * 16, 1.0, 2.0, 6.0, 2.0, 3.0, 1.0, 0.0, 2.0, 4.5, "next_reading"), "pump"
@@ -34,14 +35,30 @@ def acknowledge(client: paho.Client, mid: int) -> None:
 
 
 def test_an_alert_and_its_state_wait_for_the_broker(client: paho.Client) -> None:
-    alerts = AlertPublisher(client, "foretell", "home")
-    alerts.publish(EVENT)
-    assert alerts.n_waiting == 2
-    assert alerts.flush(0.0) is False
-    acknowledge(client, 1)
+    alert, state = Announcer("foretell", "home").alert(EVENT)
+    publisher = Publisher(client)
+    publisher.send(alert)
+    publisher.send(state)
+    assert publisher.room == MAX_HANDED_OVER - 2
+    assert publisher.acknowledged() == []
     acknowledge(client, 2)
-    assert alerts.flush(0.0) is True
-    assert alerts.n_dropped == 0
+    acknowledge(client, 1)
+    assert publisher.acknowledged(60.0) == [state.key, alert.key]
+    assert (publisher.acknowledged(), publisher.room) == ([], MAX_HANDED_OVER)
+
+
+def test_an_acknowledgement_may_come_before_publish_has_returned(
+    client: paho.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish(_topic: str, _payload: str, **_more: object) -> paho.MQTTMessageInfo:
+        acknowledge(client, 5)
+        return paho.MQTTMessageInfo(5)
+
+    monkeypatch.setattr(client, "publish", publish)
+    publisher = Publisher(client)
+    publisher.send(numbered(0))
+    assert publisher.acknowledged() == [numbered(0).key]
+    assert publisher.room == MAX_HANDED_OVER
 
 
 def test_an_incident_is_one_retained_message_of_its_device(
@@ -55,16 +72,47 @@ def test_an_incident_is_one_retained_message_of_its_device(
         return publish(topic, payload, qos=qos, retain=retain)
 
     monkeypatch.setattr(client, "publish", noted)
-    AlertPublisher(client, "foretell", "home").publish_incident(INCIDENT)
+    Publisher(client).send(Announcer("foretell", "home").incident(INCIDENT))
     assert sent == [("foretell/home/incident/pump", 1, True)]
 
 
-def test_what_waits_is_bounded_and_what_does_not_fit_is_counted(
-    client: paho.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_WAITING", 4)
-    alerts = AlertPublisher(client, "foretell", "home")
-    for _ in range(3):
-        alerts.publish(EVENT)
-    assert alerts.n_waiting == 4
-    assert alerts.n_dropped == 2
+def numbered(n: int, severity: int = 0) -> Outgoing:
+    return outgoing(f"t/{n}", "{}", retain=False, severity=severity)
+
+
+def topics(messages: list[Outgoing]) -> list[str]:
+    return [message.topic for message in messages]
+
+
+def test_the_oldest_of_the_least_severe_go_first_and_are_counted() -> None:
+    box = Outbox(max_messages=3)
+    box.add([numbered(0, 2), numbered(1), numbered(2, 1), numbered(3), numbered(4, 2)])
+    assert topics(box.take(9)) == ["t/0", "t/2", "t/4"]
+    assert (box.n_dropped, len(box)) == (2, 3)
+
+
+def test_bytes_are_bounded_too() -> None:
+    box = Outbox(max_messages=100, max_bytes=3 * numbered(0).size_bytes)
+    box.add(numbered(n) for n in range(5))
+    assert topics(box.take(9)) == ["t/2", "t/3", "t/4"]
+
+
+def test_what_changed_is_told_until_it_is_settled_and_what_came_and_went_is_not() -> None:
+    box = Outbox(max_messages=9)
+    box.restore([numbered(0)])
+    box.add([numbered(1), numbered(2), numbered(1)])
+    assert topics(box.take(9)) == ["t/0", "t/1", "t/2"]
+    assert box.take(9) == []
+    box.acknowledge([numbered(0).key, numbered(1).key, "unknown"])
+    assert box.changes() == ([numbered(2)], [numbered(0).key])
+    assert box.changes() == ([numbered(2)], [numbered(0).key])
+    box.settle()
+    box.acknowledge([numbered(2).key])
+    assert box.changes() == ([], [numbered(2).key])
+    assert len(box) == 0
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b'{"key": 1}'])
+def test_what_is_no_kept_message_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="not a kept message"):
+        Outgoing.unpack(data)

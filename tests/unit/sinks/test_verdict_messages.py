@@ -2,13 +2,9 @@
 
 import json
 
-import paho.mqtt.client as paho
-import pytest
-from paho.mqtt.enums import CallbackAPIVersion
-
 from pipeline.core.records import Health, HealthEvent
 from pipeline.sinks.alerts import verdict, verdict_json
-from pipeline.sinks.publisher import AlertPublisher
+from pipeline.sinks.outgoing import Announcer
 
 STUCK = HealthEvent(
     "pump-1/temperature", Health.STUCK, raised=True, at_s=1772359260.5, since_s=1772359200.0, text="has not moved"
@@ -34,14 +30,7 @@ def test_a_verdict_that_ends_says_so() -> None:
     assert (shown["event"], shown["verdict"], shown["since"]) == ("clear", "out_of_range", None)
 
 
-def test_a_verdict_goes_to_the_health_topic_of_its_stream_and_is_not_retained(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="test")
-    sent = list[tuple[str, str, int, bool]]()
-
-    def publish(topic: str, payload: str, qos: int, *, retain: bool) -> paho.MQTTMessageInfo:
-        sent.append((topic, payload, qos, retain))
-        return paho.MQTTMessageInfo(len(sent))
-
-    monkeypatch.setattr(client, "publish", publish)
-    AlertPublisher(client, "foretell", "home").publish_verdict(STUCK)
-    assert sent == [("foretell/home/health/pump-1/temperature", verdict_json(STUCK, "home"), 1, False)]
+def test_a_verdict_goes_to_the_health_topic_of_its_stream_and_is_not_retained() -> None:
+    message = Announcer("foretell", "home").verdict(STUCK)
+    assert (message.topic, message.payload) == ("foretell/home/health/pump-1/temperature", verdict_json(STUCK, "home"))
+    assert not message.retain

@@ -1,0 +1,55 @@
+"""Tells people: alerts, incidents and verdicts to the log and the outbox.
+
+Comes in: what a batch gave. Goes out: log lines, and messages in the outbox. This module refuses to know when they
+are sent and what is kept of them.
+"""
+
+import logging
+
+from pipeline.core.records import HealthEvent
+from pipeline.core.settings import Settings
+from pipeline.runtime.incidents import Told
+from pipeline.sinks.alerts import alert, incident, verdict
+from pipeline.sinks.outbox import Outbox
+from pipeline.sinks.outgoing import Announcer
+
+_log = logging.getLogger(__name__)
+
+
+class Teller:
+    """Tells people what happened.
+
+    Args:
+        settings: The site, and what is published.
+        outbox: Where messages go.
+    """
+
+    def __init__(self, settings: Settings, outbox: Outbox) -> None:
+        self._site = settings.site
+        self._alerts = settings.alerts
+        self._outbox = outbox
+        self._announcer = Announcer(settings.alerts.topic_prefix, settings.site)
+
+    def tell(self, told: Told) -> None:
+        """Tell of alerts and incidents."""
+        for each in told.alerts:
+            _log.warning("alert", extra={"fields": {"alert": alert(each, self._site, has_evidence=False)}})
+            if self._alerts.publish and self._alerts.streams:
+                self._outbox.add(self._announcer.alert(each))
+        for device in told.incidents:
+            _log.warning("incident", extra={"fields": {"incident": incident(device, self._site)}})
+            if self._alerts.publish:
+                self._outbox.add([self._announcer.incident(device)])
+
+    def tell_verdicts(self, events: list[HealthEvent]) -> None:
+        """Tell of verdicts about sensors that were raised or cleared."""
+        for event in events:
+            _log.warning("health", extra={"fields": {"health": verdict(event, self._site)}})
+            if self._alerts.publish:
+                self._outbox.add([self._announcer.verdict(event)])
+
+    def tell_system(self, what: str, text: str, at: str | None) -> None:
+        """Tell of something that happened to Foretell itself."""
+        _log.error(what.replace("_", " "), extra={"fields": {"text": text}})
+        if self._alerts.publish:
+            self._outbox.add([self._announcer.system(what, text, at)])
