@@ -158,6 +158,7 @@ class Connection:
             client.username_pw_set(self._settings.username, password)
         if self._settings.tls.enabled:
             client.tls_set_context(FreshContext(self._settings.tls))
+        client.on_pre_connect = self._on_pre_connect
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -171,14 +172,17 @@ class Connection:
         return properties
 
     def _begin(self) -> None:
-        """Begin a connection: note that we live, and take a password that was changed meanwhile."""
-        with self._epoch_lock:  # what came over the connection before can no longer be acknowledged
+        """Begin a connection: what came over the one before can no longer be acknowledged."""
+        with self._epoch_lock:
             self._epoch += 1
-        self.client.progressed_s = time.monotonic()
         # Drawn anew each time: a plant whose broker restarts does not come back in one wave.
         draw = random.SystemRandom().uniform
         first_s, longest_s = draw(FIRST_PAUSE_S, 2 * FIRST_PAUSE_S), draw(LONGEST_PAUSE_S / 2, LONGEST_PAUSE_S)
         self.client.reconnect_delay_set(first_s, longest_s)  # type: ignore[arg-type]  # needs no whole seconds
+
+    def _on_pre_connect(self, _client: paho.Client, _data: object) -> None:
+        """Note that the network thread lives, and take a password that was changed meanwhile."""
+        self.client.progressed_s = time.monotonic()
         try:
             password = read_password(self._settings)
         except UsageError as error:
