@@ -1,4 +1,4 @@
-"""Fixtures that several tests share: one torch thread, the recordings, a registry, a real mosquitto."""
+"""Fixtures that several tests share: one torch thread, the recordings, a real mosquitto, certificates."""
 
 import contextlib
 import os
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from prometheus_client import CollectorRegistry
 
 # Before anything imports torch: one thread, so the same sums in the same order, and no fight over cores.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -112,12 +111,6 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recordings at {folder}; set FORETELL_DATA to their folder")
     return folder
-
-
-@pytest.fixture
-def registry() -> CollectorRegistry:
-    """A metrics registry of the test's own, never the module default."""
-    return CollectorRegistry()
 
 
 @pytest.fixture

@@ -128,15 +128,23 @@ class MetricsSettings(Section):
     """The Prometheus endpoint."""
 
     enabled: bool = Field(default=True, title="Serve /metrics.")
-    host: Literal["127.0.0.1", "::1", "localhost"] = Field(
-        "127.0.0.1", title="Loopback address to bind; others need authentication, not built yet."
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        title="Address to bind.",
+        description="Another than this machine's own needs TLS and authentication by web_config_file.",
     )
     port: Port = Field(9464, title="Port of /metrics.")
     max_streams: int = Field(
         500,
         ge=0,
         title="Streams that get series of their own, worst score first.",
-        description="Each stream has about ten series; Prometheus pays for each.",
+        description="Each stream has about fifteen series; Prometheus pays for each.",
+    )
+    web_config_file: str = Field(
+        "",
+        title="TLS, passwords and client certificates, as in exporter-toolkit's web-config.yml; empty for none.",
+        description="docs/install.md shows one; it is read again when it changes.",
     )
 
 

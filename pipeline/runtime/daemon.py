@@ -91,7 +91,7 @@ class Daemon:
         self._outbox = Outbox(MAX_OUTBOX)
         self._teller = Teller(settings, self._outbox)
         self._exporter = Exporter()
-        self._telemetry = Telemetry(settings.site, settings.metrics.max_streams)
+        self._telemetry = Telemetry(settings)
         self._tuner = Tuner(settings, self._telemetry.observe_finetune)
         self._incidents = Incidents(settings)
         self._is_stopping = False
@@ -121,7 +121,7 @@ class Daemon:
 
     def _start(self) -> None:
         metrics, mqtt = self._settings.metrics, self._settings.mqtt
-        self.metrics_port = self._exporter.start(metrics.host, self.metrics_port) if metrics.enabled else 0
+        self.metrics_port = self._exporter.start(metrics, self.metrics_port) if metrics.enabled else 0
         self._refresh()
         fields = {
             "version": foretell_version(),

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.records import F64, I32, I64, U16, Batch, Bool, Detail, Health, Outcome, Readings, Steps
+from pipeline.core.records import F64, I32, I64, U16, Batch, Bool, Detail, Health, Outcome, Readings, Steps, episode_id
 from pipeline.core.settings import Settings
+from pipeline.detect.episodes import severity
 from pipeline.flow.engine import update
 from pipeline.flow.learning import Taught, debts, due_groups, fine_tune_groups
 from pipeline.flow.sharing import admit, merge_kinds, networks
@@ -19,6 +20,29 @@ from pipeline.forecast.baselines import N_FORECASTERS, Forecaster
 from pipeline.forecast.gate import Outcome as FineTune
 
 _MOST_LAG = 10  # fine-tunes behind at which the training budget counts as spent
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEpisode:
+    """An episode that is open now.
+
+    Attributes:
+        stream: Stream name.
+        episode: Stable id.
+        kind: The view that was most surprising at its peak.
+        severity: As far as it has gone.
+        opened_s: Event time of the opening, Unix seconds.
+        peak_score: Largest score so far.
+        level: Alert level at the opening.
+    """
+
+    stream: str
+    episode: str
+    kind: str
+    severity: str
+    opened_s: float
+    peak_score: float
+    level: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +64,7 @@ class FleetView:
         shown: ``Forecaster`` whose forecast of the next reading is shown.
         forecasters: Their names, in that order.
         health: Bits of ``Health`` of the last reading, accepted or not.
+        episodes: Those that are open, in the order of streams; not a column.
     """
 
     names: tuple[str, ...]
@@ -56,6 +81,7 @@ class FleetView:
     shown: I64
     health: U16
     forecasters: tuple[str, ...] = tuple(forecaster.name.lower() for forecaster in Forecaster)
+    episodes: tuple[OpenEpisode, ...] = ()
 
 
 class Session:
@@ -172,4 +198,24 @@ class Session:
             skill_ratio=self.state.league.skill_ratios(live),
             shown=self.state.league.chosen(live),
             health=ledger.health[live],
+            episodes=self._open_episodes(live),
+        )
+
+    def _open_episodes(self, live: I64) -> tuple[OpenEpisode, ...]:
+        episodes = self.state.episodes
+        return tuple(
+            OpenEpisode(
+                stream=name,
+                episode=episode_id(name, opened_s),
+                kind=next((view for view, _ in episodes.views(slot)), "unknown"),
+                severity=severity(peak - level),
+                opened_s=opened_s,
+                peak_score=peak,
+                level=level,
+            )
+            for slot in live[episodes.is_open[live]].tolist()
+            for name in [str(self.state.table.names[slot])]
+            for opened_s, peak, level in [
+                (float(episodes.opened_s[slot]), float(episodes.peak_score[slot]), float(episodes.level[slot]))
+            ]
         )

@@ -10,13 +10,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
-
-from pipeline.core.records import I64, EpisodeEvent, Event, Health, Outcome
+from pipeline.core.alert_records import SEVERITIES
+from pipeline.core.records import F64, I64, EpisodeEvent, Event, Health, Outcome
+from pipeline.core.settings import Settings
 from pipeline.decode.payloads import Reason
+from pipeline.detect.views import View
 from pipeline.runtime.intake import Intake
+from pipeline.runtime.process_figures import process_figures
 from pipeline.runtime.session import FleetView, Session
-from pipeline.sinks.exporter import Samples, Snapshot, by_stream, worst_streams
+from pipeline.sinks.exporter import by_stream, worst_streams
+from pipeline.sinks.exposition import Exemplified, Lazy, SampleMap, Samples, Snapshot
 from pipeline.sinks.histogram import Histogram
 
 STEP_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -27,23 +30,27 @@ class Telemetry:
     """Counts and durations of one daemon, since it started.
 
     Args:
-        site: Name of the plant or house.
-        max_streams: Streams that get series of their own, worst score first.
+        settings: All settings.
 
     Attributes:
         n_batch_failures: Batches given up because of an error.
         lag_s: Time the oldest message of the last batch waited to be scored, seconds.
     """
 
-    def __init__(self, site: str, max_streams: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.n_batch_failures = 0
         self.lag_s = 0.0
-        self._site = site
-        self._max_streams = max_streams
+        self._site = settings.site
+        self._max_streams = settings.metrics.max_streams
+        forecast = settings.forecast
+        numbers = (str(number) for number in (forecast.hidden, forecast.layers, forecast.ensemble))
+        self._model = (forecast.cell, *numbers, forecast.sharing)
         # Every outcome starts at 0, so that a first rejection is an increase.
         self._messages = Counter({"accepted": 0} | {reason.value: 0 for reason in Reason})
         self._skipped = Counter({Reason.BAD_KEY.value: 0, Reason.NOT_FINITE.value: 0})
-        self._n_episodes = 0
+        kinds = (view.name.lower() for view in View)
+        pairs = ((kind, severity) for kind in kinds for severity in SEVERITIES)
+        self._episodes: dict[tuple[str, ...], Exemplified] = dict.fromkeys(pairs, Exemplified(0.0))
         self._steps = Histogram(STEP_BUCKETS_S)
         self._finetunes = Histogram(FINETUNE_BUCKETS_S)
 
@@ -53,8 +60,12 @@ class Telemetry:
         self._skipped.update(intake.skipped)
 
     def count_events(self, events: list[EpisodeEvent]) -> None:
-        """Count the episodes that opened."""
-        self._n_episodes += sum(event.event is Event.OPEN for event in events)
+        """Count the episodes that opened, and keep the newest of each kind as an example."""
+        for event in events:
+            if event.event is Event.OPEN:
+                labels = (event.view, event.severity)
+                n = self._episodes[labels].value if labels in self._episodes else 0.0
+                self._episodes[labels] = Exemplified(n + 1.0, {"episode": event.episode}, event.at_s)
 
     @contextmanager
     def timed_step(self) -> Iterator[None]:
@@ -86,7 +97,7 @@ class Telemetry:
             "fields_skipped_total": _by_label(self._skipped),
             "readings_total": _by_label(readings),
             "streams_refused_total": {(): readings["stream_limit"]},
-            "episodes_total": {(): self._n_episodes},
+            "episodes_total": {**self._episodes},
             "false_alarms_expected_total": {(): session.n_promised},
             "finetune_runs_total": _by_label({**session.fine_tunes, **lost}),
             "finetune_lag_rounds": {(): session.training_lag()},
@@ -97,11 +108,14 @@ class Telemetry:
             "batch_failures_total": {(): self.n_batch_failures},
             "ingest_lag_seconds": {(): self.lag_s},
             "streams": {(): len(view.names)},
-            "build_info": {(foretell_version(), self._site): 1},
+            "model_info": {self._model: 1.0},
+            "build_info": {(foretell_version(), self._site): 1.0},
+            **{name: {(): value} for name, value in process_figures().items()},
         }
 
     def _stream_samples(self, view: FleetView) -> dict[str, Samples]:
-        worst = worst_streams(view.score, self._max_streams)
+        """Return what has a series per stream, made when it is scraped: the view does not change any more."""
+        worst = worst_streams(view.score, view.is_open, self._max_streams)
         columns = {
             "reading_value": view.value,
             "forecast_value": view.forecast,
@@ -110,12 +124,14 @@ class Telemetry:
             "residual_value": view.value - view.forecast,
             "score": view.score,
             "alert_level": view.level,
-            "episode_open": view.is_open.astype(np.float64),
         }
         return {
-            **{name: by_stream(view.names, values, worst) for name, values in columns.items()},
-            "skill_ratio": _skill_samples(view, worst),
-            "health": _health_samples(view, worst),
+            **{name: _column(view, values, worst) for name, values in columns.items()},
+            "skill_ratio": Lazy(lambda: _skill_samples(view, worst)),
+            "health": Lazy(lambda: _health_samples(view, worst)),
+            "episode_open": Lazy(lambda: _episode_samples(view, worst)),
+            "episodes_open": _by_label(dict.fromkeys(SEVERITIES, 0) | Counter(each.severity for each in view.episodes)),
+            "metric_series": {(): float(len(worst))},
         }
 
 
@@ -127,11 +143,15 @@ def foretell_version() -> str:
         return "unknown"
 
 
-def _by_label(counts: Mapping[str, int]) -> Samples:
+def _column(view: FleetView, values: F64, index: I64) -> Lazy:
+    return Lazy(lambda: by_stream(view.names, values, index))
+
+
+def _by_label(counts: Mapping[str, int]) -> SampleMap:
     return {(label,): float(count) for label, count in counts.items()}
 
 
-def _skill_samples(view: FleetView, index: I64) -> dict[tuple[str, ...], float]:
+def _skill_samples(view: FleetView, index: I64) -> SampleMap:
     """Return the skill of every forecaster that has foretold something."""
     return {
         (*labels, forecaster): value
@@ -140,7 +160,13 @@ def _skill_samples(view: FleetView, index: I64) -> dict[tuple[str, ...], float]:
     }
 
 
-def _health_samples(view: FleetView, index: I64) -> Samples:
+def _episode_samples(view: FleetView, index: I64) -> SampleMap:
+    """Return a 1 for each open episode of the streams that are shown."""
+    shown = {view.names[i] for i in index.tolist()}
+    return {(each.stream, each.kind, each.severity): 1.0 for each in view.episodes if each.stream in shown}
+
+
+def _health_samples(view: FleetView, index: I64) -> SampleMap:
     """Return a 1 for each finding; a stream without findings has no sample."""
     found = ((int(i), Health(int(view.health[i]))) for i in index if view.health[i])
     return {(view.names[i], str(verdict.name).lower()): 1.0 for i, health in found for verdict in health}

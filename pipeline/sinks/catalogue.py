@@ -1,7 +1,7 @@
 """Every metric there is: name, kind, labels and help. Dashboards and tests read this list too.
 
-Names carry the prefix ``foretell_``, base units, and ``_total`` on counters. Only ``stream`` is an
-open set of label values; it is capped by ``metrics.max_streams``.
+Names carry the prefix ``foretell_`` (but for ``process_``, which every exporter has), base units, and ``_total`` on
+counters. Only ``stream`` is an open set of label values; it is capped by ``metrics.max_streams``.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,19 @@ class MetricSpec:
         kind: How it behaves.
         labels: Names of its labels.
         help: What it says, in one sentence.
+        prefix: What stands before the name; empty for what every exporter calls alike.
     """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     help: str
+    prefix: str = "foretell_"
 
     @property
     def full_name(self) -> str:
         """The name as scraped."""
-        return f"foretell_{self.name}"
+        return f"{self.prefix}{self.name}"
 
 
 CATALOGUE = (
@@ -43,7 +45,13 @@ CATALOGUE = (
     MetricSpec(
         "alert_level", "gauge", ("stream",), "Score that opens an episode; follows from the false-alarm budget."
     ),
-    MetricSpec("episode_open", "gauge", ("stream",), "1 while an episode is open."),
+    MetricSpec(
+        "episode_open",
+        "gauge",
+        ("stream", "kind", "severity"),
+        "1 while an episode is open; kind is the view that was most surprising.",
+    ),
+    MetricSpec("episodes_open", "gauge", ("severity",), "Streams whose episode is open, by severity; all streams."),
     MetricSpec("health", "gauge", ("stream", "verdict"), "1 for each finding about the sensor at its last reading."),
     MetricSpec(
         "skill_ratio",
@@ -51,7 +59,7 @@ CATALOGUE = (
         ("stream", "forecaster"),
         "Recent absolute error over that of persistence; < 1 is skill.",
     ),
-    MetricSpec("episodes_total", "counter", (), "Episodes opened."),
+    MetricSpec("episodes_total", "counter", ("kind", "severity"), "Episodes opened; severity as at the opening."),
     MetricSpec(
         "false_alarms_expected_total",
         "counter",
@@ -88,7 +96,24 @@ CATALOGUE = (
         "Acknowledgements not sent because their connection was gone; all come again.",
     ),
     MetricSpec("mqtt_failures_total", "counter", (), "Messages lost to an error on the network thread."),
+    MetricSpec("metric_series", "gauge", (), "Streams that have series of their own now."),
+    MetricSpec(
+        "last_message_timestamp_seconds", "gauge", (), "When the newest message that was scored arrived, Unix seconds."
+    ),
+    MetricSpec("ready", "gauge", (), "1 while subscribed and scoring; what /readyz says."),
+    MetricSpec(
+        "model_info",
+        "gauge",
+        ("cell", "hidden", "layers", "ensemble", "sharing"),
+        "1, with what networks there are as labels.",
+    ),
     MetricSpec("build_info", "gauge", ("version", "site"), "1, with the version and the site as labels."),
+    MetricSpec("process_resident_memory_bytes", "gauge", (), "Memory of the daemon, without its child.", ""),
+    MetricSpec("process_cpu_seconds_total", "counter", (), "Processor time of the daemon, without its child.", ""),
+    MetricSpec("process_open_fds", "gauge", (), "Open file descriptors.", ""),
+    MetricSpec("process_max_fds", "gauge", (), "Open file descriptors at most.", ""),
+    MetricSpec("process_threads", "gauge", (), "Threads.", ""),
+    MetricSpec("process_start_time_seconds", "gauge", (), "When the daemon started, Unix seconds.", ""),
 )
 
 SPECS = {spec.name: spec for spec in CATALOGUE}

@@ -1,42 +1,40 @@
-"""The Prometheus endpoint: shows the last snapshot that was published. Scraping computes nothing.
+"""The metrics that are shown: the last snapshot that was published. Scraping computes no score.
 
-Comes in: snapshots, maps from metric name to label values to value. Goes out: ``/metrics`` on a
-loopback port. This module refuses to know the engine; what may be shown is in the catalogue.
+Comes in: snapshots, maps from metric name to label values to value. Goes out: the answer to ``/metrics``, and the
+server that gives it. This module refuses to know the engine; what may be shown is in the catalogue.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from threading import Thread
-from wsgiref.simple_server import WSGIServer
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
 
 import numpy as np
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
 
+from pipeline.core.addresses import is_loopback
+from pipeline.core.edge_settings import MetricsSettings
 from pipeline.core.errors import UsageError
-from pipeline.core.records import F64, I64
-from pipeline.sinks.catalogue import CATALOGUE, SPECS, MetricSpec
-from pipeline.sinks.histogram import HistogramValue
-
-#: Value of each label combination, in the order of the metric's labels; () for a metric without labels.
-Samples = Mapping[tuple[str, ...], float | HistogramValue]
-#: Samples of each metric by its name in the catalogue, without the prefix.
-Snapshot = Mapping[str, Samples]
+from pipeline.core.records import F64, I64, Bool
+from pipeline.sinks.catalogue import SPECS
+from pipeline.sinks.exposition import OPENMETRICS_TYPE, PROMETHEUS_TYPE, Snapshot, openmetrics_text, prometheus_text
+from pipeline.sinks.http_server import Guard, HttpServer, Route
+from pipeline.sinks.http_text import Request, Response
+from pipeline.sinks.web_config import WebConfig
 
 
-def worst_streams(score: F64, n: int) -> I64:
-    """Return the indices of the ``n`` streams with the highest scores, highest first.
+def worst_streams(score: F64, is_open: Bool, n: int) -> I64:
+    """Return the indices of ``n`` streams: those in an episode first, then those with the highest scores.
 
     Args:
         score: Score of each stream, shape (S,); streams without one (NaN) come last.
+        is_open: Which have an open episode, shape (S,).
         n: Streams to choose at most.
 
     Example:
-        >>> worst_streams(np.array([1.0, np.nan, 3.0]), 2).tolist()
-        [2, 0]
+        >>> worst_streams(np.array([1.0, np.nan, 3.0]), np.array([True, False, False]), 2).tolist()
+        [0, 2]
     """
-    order = np.argsort(-np.nan_to_num(score, nan=-np.inf), kind="stable")
+    order = np.lexsort((-np.nan_to_num(score, nan=-np.inf), ~is_open))
     return order[:n].astype(np.int64)
 
 
@@ -51,25 +49,19 @@ def by_stream(names: Sequence[str], values: F64, index: I64) -> dict[tuple[str, 
     return {(names[i],): value for i, value in chosen if not math.isnan(value)}
 
 
-class Exporter(Collector):
-    """Serves the latest snapshot as ``/metrics``.
-
-    Args:
-        registry: Registry to render, one of its own by default; the exporter adds itself.
+class Exporter:
+    """Holds the latest snapshot and serves it.
 
     Example:
-        >>> from prometheus_client import generate_latest
-        >>> registry = CollectorRegistry()
-        >>> Exporter(registry).publish({"streams": {(): 2}})
-        >>> "foretell_streams 2.0" in generate_latest(registry).decode()
-        True
+        >>> exporter = Exporter()
+        >>> exporter.publish({"streams": {(): 2}})
+        >>> exporter.answer(Request("GET", "/metrics")).body.splitlines()[-1]
+        b'foretell_streams 2.0'
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self._registry = registry or CollectorRegistry()
+    def __init__(self) -> None:
         self._snapshot: Snapshot = {}
-        self._serving: tuple[WSGIServer, Thread] | None = None
-        self._registry.register(self)
+        self._server: HttpServer | None = None
 
     def publish(self, snapshot: Snapshot) -> None:
         """Show ``snapshot`` from now on; the caller must not change it afterwards.
@@ -81,60 +73,54 @@ class Exporter(Collector):
             SPECS[name]  # raises for a metric that nobody declared
         self._snapshot = snapshot
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield the metrics of the latest snapshot; called by the registry on each scrape."""
+    def answer(self, request: Request) -> Response:
+        """Answer ``/metrics``: OpenMetrics where the client would have it, else Prometheus' text."""
         snapshot = self._snapshot
-        for spec in CATALOGUE:
-            if spec.name in snapshot:
-                yield _render(spec, snapshot[spec.name])
+        if "application/openmetrics-text" in request.headers.get("accept", ""):
+            return Response(HTTPStatus.OK, OPENMETRICS_TYPE, openmetrics_text(snapshot))
+        return Response(HTTPStatus.OK, PROMETHEUS_TYPE, prometheus_text(snapshot))
 
-    def start(self, host: str, port: int) -> int:
-        """Serve on a loopback address.
+    def start(self, settings: MetricsSettings, port: int, routes: Mapping[str, Route] | None = None) -> int:
+        """Serve ``/metrics`` and further routes.
 
         Args:
-            host: Address to bind.
+            settings: Address, and the web configuration.
             port: Port; 0 for any free one.
+            routes: Other paths with their answers.
 
         Returns:
             The port that was bound.
 
         Raises:
-            UsageError: The port is taken or may not be bound.
+            UsageError: The port is taken or may not be bound, the web configuration is wrong, or others than this
+                machine could ask without TLS and authentication.
         """
+        guard = _guard(settings)
+        server = HttpServer({"/metrics": self.answer, **(routes or {})}, guard)
         try:
-            self._serving = start_http_server(port, addr=host, registry=self._registry)
+            bound = server.start(settings.host, port)
         except OSError as error:
-            raise UsageError(
-                "metrics.port", f"cannot serve on {host}:{port}: {error.strerror}", "choose another metrics.port"
-            ) from None
-        return self._serving[0].server_port
+            place = f"cannot serve on {settings.host}:{port}: {error.strerror}"
+            raise UsageError("metrics.port", place, "choose another metrics.host or metrics.port") from None
+        self._server = server
+        return bound
 
     def stop(self) -> None:
         """Stop serving and free the port; does nothing when it does not serve."""
-        if self._serving is None:
-            return
-        server, thread = self._serving
-        self._serving = None
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
 
 
-def _render(spec: MetricSpec, samples: Samples) -> Metric:
-    if spec.kind == "histogram":
-        return _histogram(spec, samples)
-    family = CounterMetricFamily if spec.kind == "counter" else GaugeMetricFamily
-    metric = family(spec.full_name, spec.help, labels=spec.labels)
-    for labels, value in samples.items():
-        if not isinstance(value, HistogramValue):
-            metric.add_metric(labels, value)
-    return metric
-
-
-def _histogram(spec: MetricSpec, samples: Samples) -> Metric:
-    metric = HistogramMetricFamily(spec.full_name, spec.help, labels=spec.labels)
-    for labels, value in samples.items():
-        if isinstance(value, HistogramValue):
-            bounds = [*map(str, value.bounds), "+Inf"]
-            metric.add_metric(labels, list(zip(bounds, value.counts, strict=True)), value.total)
-    return metric
+def _guard(settings: MetricsSettings) -> Guard:
+    """Return who gets in; refuses to serve other machines without TLS and authentication."""
+    web = WebConfig(Path(settings.web_config_file)) if settings.web_config_file else None
+    if not is_loopback(settings.host):
+        is_safe = web is not None and web.settings.is_authenticated and web.settings.tls_server_config is not None
+        if not is_safe:
+            raise UsageError(
+                "metrics.host",
+                f"{settings.host} is reached from other machines, and needs TLS and passwords or client certificates",
+                "name them in metrics.web_config_file, or bind 127.0.0.1",
+            )
+    return web or Guard()

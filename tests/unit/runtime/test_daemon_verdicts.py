@@ -3,14 +3,13 @@
 import logging
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 
 from pipeline.core.records import Health
 from pipeline.core.settings import parse_settings
 from pipeline.runtime.daemon import Daemon
 from pipeline.runtime.session import Session
 from pipeline.runtime.telemetry import Telemetry
-from pipeline.sinks.exporter import Exporter
+from pipeline.sinks.exposition import prometheus_text
 from pipeline.sources.inbox import Message
 
 #: Port 1 refuses every connection on a machine that serves nothing there.
@@ -36,6 +35,5 @@ def test_a_reading_outside_given_limits_is_logged_and_is_a_series(caplog: pytest
     assert (told["event"], told["verdict"], told["stream"]) == ("raise", "out_of_range", "pump")
     assert told["text"] == "reads 99, outside the limits given: 0 to 50"
     assert daemon.latest.health.tolist() == [Health.OUT_OF_RANGE]
-    registry = CollectorRegistry()
-    Exporter(registry).publish(Telemetry("home", 10).snapshot(session, daemon.latest, {}, {}))
-    assert 'foretell_health{stream="pump",verdict="out_of_range"} 1.0' in generate_latest(registry).decode()
+    text = prometheus_text(Telemetry(settings).snapshot(session, daemon.latest, {}, {})).decode()
+    assert 'foretell_health{stream="pump",verdict="out_of_range"} 1.0' in text
