@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test picture bench peers lock clean broker
+.PHONY: help setup demo check test picture golden bench peers lock clean broker
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ picture: $(READY) ## draw the README's picture anew
 	@$(VENV)/bin/foretell simulate --output $(VENV)/plant.csv >/dev/null
 	@$(VENV)/bin/foretell replay $(VENV)/plant.csv --stream plant/cold-store/air_temperature --plot docs/episode.png >/dev/null
 	@echo "docs/episode.png"
+
+golden: $(READY) ## write the golden /metrics text anew; look at the difference before it is committed
+	@FORETELL_GOLDEN=write $(RUN) -m pytest -q tests/unit/sinks/test_exposition.py -k golden
+	@git --no-pager diff --stat tests/unit/sinks/metrics.prom
 
 bench: $(READY) ## readings per second of the engine beside a bare LSTM step
 	@$(VENV)/bin/foretell bench $(ARGS)

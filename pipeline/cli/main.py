@@ -16,6 +16,7 @@ from pipeline.cli.evaluate import evaluate
 from pipeline.cli.replay import replay
 from pipeline.cli.run import run
 from pipeline.cli.simulate import simulate
+from pipeline.cli.status import status
 from pipeline.cli.what_if import what_if
 from pipeline.core.errors import ForetellError
 
@@ -31,6 +32,7 @@ app.command()(run)
 app.command()(replay)
 app.command()(simulate)
 app.command()(init)
+app.command()(status)
 app.command("check-config")(check_config)
 app.add_typer(alerts, name="alerts")
 app.command("what-if")(what_if)

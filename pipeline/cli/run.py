@@ -14,6 +14,7 @@ def run(
 
     Example: foretell run -c configs/edge.yaml
 
+    SIGHUP reads the configuration again: budget, rests and other decisions change at once, the rest needs a restart.
     SIGTERM or Ctrl-C scores what has arrived, sends pending alerts and exits with 0.
     """
     from pipeline.runtime.configuration import load_settings
@@ -24,4 +25,4 @@ def run(
 
     from pipeline.runtime.daemon import Daemon, run_until_signalled
 
-    run_until_signalled(Daemon(settings))
+    run_until_signalled(Daemon(settings, reload=lambda: load_settings(config)))

@@ -10,16 +10,21 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from typing import Any
 
 from pipeline.core.clock import Clock
-from pipeline.core.errors import ForetellError, printable
+from pipeline.core.errors import ForetellError, UsageError, printable
 from pipeline.core.records import EpisodeEvent
 from pipeline.core.settings import Settings
 from pipeline.decode.payloads import MAX_PAYLOAD_BYTES
 from pipeline.runtime.clocks import SystemClock
 from pipeline.runtime.incidents import Incidents
 from pipeline.runtime.intake import Intake, checked_routes, take_in
+from pipeline.runtime.life import LifeSigns
+from pipeline.runtime.life_routes import life_routes
+from pipeline.runtime.reload import merged
 from pipeline.runtime.session import FleetView, Session
+from pipeline.runtime.status import status_document
 from pipeline.runtime.telemetry import Telemetry, foretell_version
 from pipeline.runtime.teller import Teller
 from pipeline.runtime.tuner import Tuner
@@ -57,6 +62,7 @@ class Daemon:
         session: Scores the readings; a new one by default.
         metrics_port: Overrides ``metrics.port``; 0 for any free port.
         on_events: Called on the worker's thread with the episodes that opened or closed.
+        reload: Reads the configuration again, for ``reload``.
 
     Attributes:
         inbox: Messages that wait to be scored.
@@ -76,7 +82,10 @@ class Daemon:
         session: Session | None = None,
         metrics_port: int | None = None,
         on_events: Callable[[list[EpisodeEvent]], None] | None = None,
+        reload: Callable[[], Settings] | None = None,
     ) -> None:
+        self._reload = reload
+        self._is_reload_due = False
         self._settings = settings
         self._routes = checked_routes(settings)
         self._clock = clock or SystemClock()
@@ -90,6 +99,7 @@ class Daemon:
         self._publisher = Publisher(self._outlet.client)
         self._outbox = Outbox(MAX_OUTBOX)
         self._teller = Teller(settings, self._outbox)
+        self._life = LifeSigns(self._source)
         self._exporter = Exporter()
         self._telemetry = Telemetry(settings)
         self._tuner = Tuner(settings, self._telemetry.observe_finetune)
@@ -119,10 +129,15 @@ class Daemon:
         """Make ``run`` finish and return, within 10 s; callable from any thread or signal handler."""
         self._is_stopping = True
 
+    def reload(self) -> None:
+        """Make the worker read the configuration again; callable from any thread or signal handler."""
+        self._is_reload_due = True
+
     def _start(self) -> None:
         metrics, mqtt = self._settings.metrics, self._settings.mqtt
-        self.metrics_port = self._exporter.start(metrics, self.metrics_port) if metrics.enabled else 0
         self._refresh()
+        routes = life_routes(self._life, self._status)
+        self.metrics_port = self._exporter.start(metrics, self.metrics_port, routes) if metrics.enabled else 0
         fields = {
             "version": foretell_version(),
             "site": self._settings.site,
@@ -143,6 +158,40 @@ class Daemon:
         for connection in (self._source.connection, self._outlet):
             if connection.failure:
                 raise ForetellError(connection.failure)
+        if self._is_reload_due:
+            self._is_reload_due = False
+            self._take_settings()
+        self._life.turned()
+
+    def _take_settings(self) -> None:
+        """Go on with what changed in the configuration and may change live; an error leaves all as it is."""
+        if self._reload is None:
+            return
+        try:
+            settings, changed, left = merged(self._settings, self._reload())
+        except UsageError as error:
+            _log.error("configuration not taken", extra={"fields": {"why": str(error)}})
+            return
+        self._settings = settings
+        self._session.take_settings(settings)
+        self._telemetry.take_settings(settings)
+        self._teller.take_settings(settings)
+        logging.getLogger().setLevel(settings.runtime.log_level.upper())
+        _log.info("configuration taken", extra={"fields": {"changed": changed, "needs_restart": left}})
+
+    def _status(self) -> dict[str, Any]:
+        """Return what ``/status.json`` shows; called on a thread of the endpoint."""
+        connection = self._source.connection
+        mqtt = {
+            "connected": connection.is_connected,
+            "subscribed": self._source.is_subscribed,
+            "broker": f"{self._settings.mqtt.host}:{self._settings.mqtt.port}",
+            "n_connects": connection.n_connects,
+        }
+        inbox = {"depth": self.inbox.depth, "n_dropped": self.inbox.n_dropped}
+        alerts = {"n_waiting": len(self._outbox), "n_dropped": self._outbox.n_dropped}
+        figures = {"mqtt": mqtt, "inbox": inbox, "alerts": alerts, **self._telemetry.status(self._session)}
+        return status_document(self._life.now(), self.latest, figures)
 
     def _guarded(self, messages: list[Message]) -> None:
         """Work through a batch; one error costs a batch, many in a row end the daemon."""
@@ -224,6 +273,7 @@ class Daemon:
             "alerts_dropped_total": self._outbox.n_dropped,
             "outbox_depth": len(self._outbox),
             "stale_acks_total": self._source.connection.n_stale_acks,
+            "ready": float(self._life.now().is_ready),
             "mqtt_connected": float(self._source.connection.is_connected),
             "mqtt_connects_total": self._source.connection.n_connects,
             "mqtt_failures_total": self._source.n_failures,
@@ -242,6 +292,7 @@ class Daemon:
     def _shut_down(self) -> None:
         """End the input and training, score what waits, hand over alerts, free the port; each step bounded."""
         self._is_stopping = True
+        self._life.stopping()
         self._source.is_closing = True  # what comes now stays with the broker
         self._tuner.close()
         drained_by_s = time.monotonic() + DRAIN_LIMIT_S
@@ -267,9 +318,12 @@ class Daemon:
 
 
 def run_until_signalled(daemon: Daemon) -> None:
-    """Run a daemon in the main thread until SIGTERM or SIGINT; a second signal ends the process at once."""
+    """Run a daemon in the main thread until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+
+    A second signal to stop ends the process at once.
+    """
     signals = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in signals}
+    before = {number: signal.getsignal(number) for number in (*signals, signal.SIGHUP)}
 
     def stop(_number: int, _frame: object) -> None:
         for number in signals:
@@ -278,8 +332,9 @@ def run_until_signalled(daemon: Daemon) -> None:
 
     for number in signals:
         signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: daemon.reload())
     try:
         daemon.run()
     finally:
-        for number in signals:
-            signal.signal(number, before[number])
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -141,6 +141,15 @@ class Session:
         watched_s = float(np.nan_to_num(self.state.cadence.step_s[at]).sum())
         self.n_promised += watched_s / detection.seconds_per_false_alarm
 
+    def take_settings(self, settings: Settings) -> None:
+        """Go on with other settings of decisions; state and networks stay as they are.
+
+        Args:
+            settings: What ``reload.merged`` returned: only what may change live differs.
+        """
+        self.settings = settings
+        self.model.settings = settings
+
     def fine_tune(self, max_groups: int | None = None) -> int:
         """Fine-tune the networks that are due, largest debt first.
 

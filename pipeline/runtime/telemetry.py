@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from pipeline.core.alert_records import SEVERITIES
 from pipeline.core.records import F64, I64, EpisodeEvent, Event, Health, Outcome
@@ -18,9 +19,12 @@ from pipeline.detect.views import View
 from pipeline.runtime.intake import Intake
 from pipeline.runtime.process_figures import process_figures
 from pipeline.runtime.session import FleetView, Session
+from pipeline.runtime.status import rejection_samples
+from pipeline.sinks.alerts import iso_time
 from pipeline.sinks.exporter import by_stream, worst_streams
 from pipeline.sinks.exposition import Exemplified, Lazy, SampleMap, Samples, Snapshot
 from pipeline.sinks.histogram import Histogram
+from pipeline.sources.inbox import Message
 
 STEP_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 FINETUNE_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -51,12 +55,36 @@ class Telemetry:
         kinds = (view.name.lower() for view in View)
         pairs = ((kind, severity) for kind in kinds for severity in SEVERITIES)
         self._episodes: dict[tuple[str, ...], Exemplified] = dict.fromkeys(pairs, Exemplified(0.0))
+        self._last_rejected: dict[str, Message] = {}
+        self._began_s = time.time()
         self._steps = Histogram(STEP_BUCKETS_S)
         self._finetunes = Histogram(FINETUNE_BUCKETS_S)
+
+    def take_settings(self, settings: Settings) -> None:
+        """Show another number of streams."""
+        self._max_streams = settings.metrics.max_streams
+
+    def status(self, session: Session) -> dict[str, Any]:
+        """Return counts for ``/status.json``; any thread may ask, copies of dictionaries are taken at once."""
+        figures = process_figures()
+        return {
+            "foretell": foretell_version(),
+            "site": self._site,
+            "started_at": iso_time(self._began_s),
+            "lag_s": self.lag_s,
+            "messages": dict(self._messages),
+            "readings": dict(session.counts),
+            "rejections": rejection_samples(dict(self._messages), dict(self._last_rejected)),
+            "fine_tunes": dict(session.fine_tunes),
+            "n_batch_failures": self.n_batch_failures,
+            "max_streams": session.settings.streams.max_streams,
+            "memory_bytes": figures.get("process_resident_memory_bytes"),
+        }
 
     def count_intake(self, intake: Intake) -> None:
         """Count what a batch of messages gave."""
         self._messages.update(intake.outcomes)
+        self._last_rejected.update(intake.examples)
         self._skipped.update(intake.skipped)
 
     def count_events(self, events: list[EpisodeEvent]) -> None:

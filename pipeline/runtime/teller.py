@@ -30,6 +30,10 @@ class Teller:
         self._outbox = outbox
         self._announcer = Announcer(settings.alerts.topic_prefix, settings.site)
 
+    def take_settings(self, settings: Settings) -> None:
+        """Go on with other settings of what is published."""
+        self._alerts = settings.alerts
+
     def tell(self, told: Told) -> None:
         """Tell of alerts and incidents."""
         for each in told.alerts:

@@ -206,6 +206,7 @@ class Connection:
         self.on_up()
 
     def _on_connect_fail(self, _client: paho.Client, _data: object) -> None:
+        self.client.progressed_s = time.monotonic()
         self._log_lost("broker not reachable", "trying again every 1 to 10 s")
 
     def _on_disconnect(
@@ -266,6 +267,8 @@ class MqttSource:
         self.connection.on_up = self._subscribe
         self.connection.client.on_message = self._on_message
         self.connection.client.on_unsubscribe = self._on_unsubscribe
+        self.connection.client.on_subscribe = self._on_subscribe
+        self._subscribed_epoch = -1
         self.n_failures = 0
         self.is_closing = False
         self.is_tidy = not outdated
@@ -275,6 +278,16 @@ class MqttSource:
         self._inbox = inbox
         self._clock = clock
         self._max_payload_bytes = max_payload_bytes
+
+    @property
+    def is_subscribed(self) -> bool:
+        """The broker has confirmed our subscriptions on the connection that is up."""
+        return self.connection.is_connected and self._subscribed_epoch == self.connection.epoch
+
+    @property
+    def progressed_s(self) -> float:
+        """When the network thread last did a round or tried to connect, seconds on the monotonic clock."""
+        return self.connection.progressed_s
 
     def _subscribe(self) -> None:
         """Subscribe on every connect, as the broker may have forgotten us."""
@@ -290,6 +303,15 @@ class MqttSource:
             client.subscribe([(each, options) for each in self._filters])
         else:
             client.subscribe([(each, self._qos) for each in self._filters])
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: object, _mid: int, codes: list[ReasonCode], _more: Properties | None
+    ) -> None:
+        refused = [each for each, code in zip(self._filters, codes, strict=False) if code.is_failure]
+        if refused:
+            _log.error("subscription refused", extra={"fields": {"topics": refused, "why": str(codes[0])}})
+        else:
+            self._subscribed_epoch = self.connection.epoch
 
     def _on_unsubscribe(
         self, _client: paho.Client, _data: object, _mid: int, _codes: list[ReasonCode], _more: Properties | None

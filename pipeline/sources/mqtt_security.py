@@ -18,6 +18,8 @@ _MAX_SECRET_BYTES = 1024
 _PRIVATE_BITS = 0o077
 #: systemd may give its credentials to the daemon's user by an access list, whose mask looks like the group's.
 _CREDENTIAL_BITS = 0o037
+#: Longest a broker may take for the handshake, seconds; paho would wait for a whole keep-alive interval.
+_HANDSHAKE_S = 5.0
 
 
 def read_password(settings: MqttSettings) -> str | None:
@@ -39,7 +41,7 @@ def read_password(settings: MqttSettings) -> str | None:
     if where == "mqtt.password_env":
         return _from_environment(where, name)
     if where == "mqtt.password_file":
-        return _from_file(where, Path(name), _PRIVATE_BITS)
+        return read_secret_file(where, Path(name))
     folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
     if not folder:
         raise UsageError(where, "no credentials were handed over", f"LoadCredential={name}:FILE in the systemd unit")
@@ -51,6 +53,19 @@ def _from_environment(where: str, name: str) -> str:
     if not password or len(password) > _MAX_SECRET_BYTES:
         raise UsageError(where, f"the environment variable {name} holds no password", "set it before the daemon starts")
     return password
+
+
+def read_secret_file(where: str, path: Path) -> str:
+    """Return the one line of a file that nobody but its owner may read.
+
+    Args:
+        where: Option or setting that names it, for errors.
+        path: The file.
+
+    Raises:
+        UsageError: It is missing, empty, not text, or others may read it.
+    """
+    return _from_file(where, path, _PRIVATE_BITS)
 
 
 def _from_file(where: str, path: Path, forbidden_bits: int) -> str:
@@ -72,9 +87,10 @@ def _from_file(where: str, path: Path, forbidden_bits: int) -> str:
 
 
 class _ClosingSocket(ssl.SSLSocket):
-    """A TLS socket that closes itself when the handshake fails; paho would leave it open."""
+    """A TLS socket that closes itself when the handshake fails or lasts; paho would leave it open."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - ssl's signature
+        self.settimeout(_HANDSHAKE_S)
         try:
             super().do_handshake(block)
         except BaseException:

@@ -1,5 +1,6 @@
 """Metrics as text: as Prometheus' own library reads it, as promtool would have it, and quick."""
 
+import os
 import shutil
 import subprocess
 import time
@@ -53,7 +54,10 @@ def test_openmetrics_holds_the_same_samples() -> None:
 
 def test_the_text_is_that_of_the_golden_file(repository: Path) -> None:
     golden = repository / "tests" / "unit" / "sinks" / "metrics.prom"
-    assert prometheus_text(full_snapshot()).decode() == golden.read_text("utf-8")
+    text = prometheus_text(full_snapshot()).decode()
+    if os.environ.get("FORETELL_GOLDEN") == "write":
+        golden.write_text(text, "utf-8")
+    assert text == golden.read_text("utf-8"), "the catalogue changed: make golden, and look at the difference"
 
 
 def test_promtool_finds_nothing_to_criticise() -> None:
