@@ -78,15 +78,15 @@ class DetectionSettings(Section):
         description="Before, forecasts still improve. Fewer where readings are hours apart.",
     )
     rest_share: float = Field(
-        0.045,
+        0.055,
         ge=0,
         le=1,
         title="After an alert a stream rests for this share of the time it has been watched.",
-        description="In the second half of the rest only what is ten times rarer is an alert.",
+        description="In the last third of the rest only what is far rarer, a hundred times, is an alert.",
     )
-    n_rest: int = Field(20, ge=1, title="Shortest rest, in usual intervals between readings.")
+    n_rest: int = Field(25, ge=1, title="Shortest rest, in usual intervals between readings.")
     n_rest_most: int = Field(
-        400,
+        450,
         ge=1,
         title="Longest rest, in usual intervals.",
         description="At least n_rest; shorter to be reminded more.",

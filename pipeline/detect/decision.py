@@ -4,8 +4,9 @@ Comes in: scores, alert levels and times. Goes out: alerts. Nothing that the det
 that were kept can be decided on anew under another budget (``alerts_of``).
 
 After an alert a stream rests: for a share of the time it has been watched, within bounds counted in its usual
-intervals. In the first half of the rest nothing but the peak is kept; in the second a reading must be ten times
-rarer than the peak. Then any reading at the level is an alert again (DETECTION.md 2.5, there in readings).
+intervals. In the first part of the rest nothing but the peak is kept; in the last third a reading must be a hundred
+times rarer than the peak. Then any reading at the level is an alert again (in DETECTION.md 2.5 a half, ten times,
+counted in readings; on NAB these find as much, and less that is nothing).
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F64, I64, Bool, Slots
 from pipeline.core.settings import DetectionSettings
 
-_RARER = 1.0  # decades beyond the peak that end a rest early
-_SILENT = 0.5  # of the rest in which nothing ends it, ...
+_RARER = 2.0  # decades beyond the peak that end a rest early
+_SILENT = 0.7  # of the rest in which nothing ends it, ...
 _SILENT_AT_LEAST = 0.25  # ... of the shortest rest this much
 
 

@@ -49,6 +49,8 @@ class View(IntEnum):
 
 #: Views that have residuals of their own: all but the vote.
 N_VIEWS = len(View) - 1
+#: The first of them hold a forecast against reality, each member of an ensemble its own; the others the past.
+N_OF_FORECASTS = View.SPREAD
 #: Targets of the forecaster in the order of their views.
 _N_FORETOLD = 4
 
@@ -138,12 +140,22 @@ class Found:
     """What the views show of A readings.
 
     Attributes:
-        views: Signed, NaN where a view has nothing to be held against, as after a gap, shape (A, 7).
-        sizes: Of the residual and of the mean of the last 60 readings against the level, sensor's unit, > 0, (A, 2).
+        of_forecasts: By members of the ensemble, signed, NaN where a forecast may not be held against, as after a gap,
+            shape (A, E, 5).
+        of_past: Spread and level, signed, shape (A, 2).
+        sizes: Of each member's residual, and of the mean of the last 60 readings against the level, sensor's unit, > 0,
+            shape (A, E + 1).
     """
 
-    views: F64
+    of_forecasts: F64
+    of_past: F64
     sizes: F64
+
+    @property
+    def next_reading(self) -> F64:
+        """The reading on the scale that was foretold for it, by the members' mean, shape (A,)."""
+        mean: F64 = self.of_forecasts[:, :, View.NEXT_READING].mean(axis=1)
+        return mean
 
 
 def look(came: F64, foretold: F64, scale: F64, recent: Recent, usual: Usual) -> Found:
@@ -152,8 +164,8 @@ def look(came: F64, foretold: F64, scale: F64, recent: Recent, usual: Usual) -> 
     Args:
         came: What came of each target, shape (A, 4): the next reading, the means of the next few and many, the
             log of the activity.
-        foretold: What was foretold of it, same units, shape (A, 4).
-        scale: Foretold scale, same units, NaN where nothing may be held against the forecast, shape (A, 4).
+        foretold: What each member foretold of it, same units, shape (A, E, 4).
+        scale: Foretold scale, same units, NaN where nothing may be held against the forecast, shape (A, E, 4).
         recent: The newest readings.
         usual: What is usual.
 
@@ -161,20 +173,19 @@ def look(came: F64, foretold: F64, scale: F64, recent: Recent, usual: Usual) -> 
         The views. Floors keep a network that has become very sure of a quiet stream from calling trifles strange.
     """
     floor = FLOOR_OF_SPREAD * usual.spread
-    residual = np.where(np.isnan(scale), np.nan, came - foretold)
+    residual = np.where(np.isnan(scale), np.nan, came[:, None] - foretold)
     floors = np.column_stack((floor, floor, floor, np.full(len(floor), FLOOR_OF_ACTIVITY)))
-    views = np.empty((len(came), N_VIEWS))
-    views[:, :_N_FORETOLD] = residual / (scale + floors)
-    views[:, View.RESIDUAL] = shrunk(residual[:, View.NEXT_READING], floor)
-    views[:, View.SPREAD] = recent.deviation - usual.deviation
-    views[:, View.LEVEL] = shrunk(recent.value - usual.level, floor)
-    size = np.abs(residual[:, View.NEXT_READING])
+    of_forecasts = np.empty((*residual.shape[:2], N_OF_FORECASTS))
+    of_forecasts[..., :_N_FORETOLD] = residual / (scale + floors[:, None])
+    of_forecasts[..., View.RESIDUAL] = shrunk(residual[..., View.NEXT_READING], floor[:, None])
+    of_past = np.column_stack((recent.deviation - usual.deviation, shrunk(recent.value - usual.level, floor)))
+    size = np.abs(residual[..., View.NEXT_READING])
     away = np.abs(recent.mean - usual.level)
-    return Found(views, np.maximum(np.column_stack((size, away)), floor[:, None]))
+    return Found(of_forecasts, of_past, np.maximum(np.column_stack((size, away)), floor[:, None]))
 
 
 def shrunk(value: F64, floor: F64) -> F64:
-    """Return values moved towards 0 by a floor, as far as 0, shape (A,) each.
+    """Return values moved towards 0 by a floor, as far as 0, of shapes that go together.
 
     Example:
         >>> shrunk(np.array([3.0, -3.0, 0.5]), np.ones(3)).tolist()

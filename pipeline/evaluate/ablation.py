@@ -31,7 +31,7 @@ class Rule:
         detection: Rests.
         views: Those that make the score, the largest counts; None for the score as it was.
         has_rests: An alert is followed by a rest; else every reading at the level is an alert.
-        has_rarer: What is ten times rarer ends a rest early.
+        has_rarer: What is a hundred times rarer ends a rest early.
     """
 
     detection: DetectionSettings

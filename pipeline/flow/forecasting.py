@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.core.records import F32, F64, I64, Bool, Slots
 from pipeline.flow.state import Model, State
-from pipeline.forecast.bank import combine, run, step
+from pipeline.forecast.bank import run, step
 from pipeline.forecast.features import features, squash
 
 _N_DRIFTED = 16  # readings that stand for the level a stream has drifted to
@@ -105,7 +105,7 @@ def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, in
     x = inputs(Scale.in_force(state, slots), newest.as_sequence())[:, 0]
     out, hidden = step(model.network, model.bank, state.ledger.group[ix], x, pending.hidden[ix])
     pending.hidden[ix] = hidden
-    location, scale = pending.foretell(slots, pending.n_since[ix], combine(out), model.horizons)
+    location, scale = pending.foretell(slots, pending.n_since[ix], out, model.horizons)
     pending.n_since[ix] += 1
     state.league.join(ix, value, location, scale)
 
@@ -139,7 +139,7 @@ def rebuild(model: Model, state: State, slots: I64, n_newest: int = 0) -> None:
     has_run = pending.n_since[slots] > 0
     if n_newest == 0 and has_run.any():
         at = slots[has_run]
-        location, scale = pending.foretell(at, pending.n_since[at] - 1, combine(out[has_run]), model.horizons)
+        location, scale = pending.foretell(at, pending.n_since[at] - 1, out[has_run], model.horizons)
         state.league.join(at, state.windows.last(at, 1).value[:, 0], location, scale)
 
 

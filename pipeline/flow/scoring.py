@@ -12,7 +12,7 @@ from pipeline.core.records import F64, I8, U16, Bool, EpisodeEvent, Event, Healt
 from pipeline.detect.budget import decades_of
 from pipeline.detect.decision import Scores
 from pipeline.detect.episodes import Seen, severity
-from pipeline.detect.views import N_RECENT, Found, Recent, Usual, View, look
+from pipeline.detect.views import N_RECENT, Found, Recent, Usual, look
 from pipeline.flow.arrival import Arrival
 from pipeline.flow.state import Model, State
 from pipeline.flow.verdicts import is_unfit
@@ -78,7 +78,7 @@ def _decide(model: Model, state: State, arrival: Arrival, part: _Partial) -> Ver
     is_drift = state.drift.step(slots, _levels(state, arrival), is_settled)
     is_accepted = state.quarantine.step(ix, slots, seen.score, settings)
     share = np.nan_to_num(seen.score) / seen.level
-    state.onset.step(ix, seen.time, part.found.views[:, View.NEXT_READING], share)
+    state.onset.step(ix, seen.time, part.found.next_reading, share)
     step_s = np.nan_to_num(state.cadence.step_s[ix])
     may_alert = is_settled & ~is_unfit(state, ix)  # of the unfit, the sensor's verdict has told it
     score = np.where(may_alert, seen.score, np.nan)

@@ -28,7 +28,7 @@ from pipeline.detect.health_stuck import DIMENSIONS as RUN_DIMENSIONS
 from pipeline.detect.health_stuck import Runs
 from pipeline.detect.onset import Onset
 from pipeline.detect.quarantine import Quarantine
-from pipeline.detect.surprise import N_SHARES, N_TAILS, Surprise
+from pipeline.detect.surprise import N_SHARES, Statistics, Surprise
 from pipeline.detect.views import UsualSpread, View
 from pipeline.flow.evidence import DIMENSIONS as EVIDENCE_DIMENSIONS
 from pipeline.flow.evidence import Trail
@@ -142,7 +142,9 @@ class State:
             drift=Drift.empty(capacity, views=2, **DIMENSIONS),
             context=Context.empty(capacity, context=forecast.n_context),
             usual=UsualSpread.empty(capacity),
-            surprise=Surprise.empty(capacity, tails=N_TAILS, shares=N_SHARES, kept=settings.detection.n_kept),
+            surprise=Surprise.empty(
+                capacity, tails=Statistics(forecast.ensemble).n_tails, shares=N_SHARES, kept=settings.detection.n_kept
+            ),
             budget=Budget.empty(capacity, tails=1, kept=settings.detection.n_kept),
             decision=Decision.empty(capacity),
             quarantine=Quarantine.empty(capacity),

@@ -10,8 +10,9 @@ import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, F64, I64, Slots
+from pipeline.forecast.bank import combine
 from pipeline.forecast.features import Z_BOUND, unsquash
-from pipeline.forecast.targets import ACTIVITY, LONG, N_TARGETS, NEXT, SHORT, Horizons
+from pipeline.forecast.targets import ACTIVITY, LONG, NEXT, SHORT, Horizons
 from pipeline.forecast.training import MAX_LOG_SPREAD, MIN_LOG_SPREAD
 
 N_SETTLING = 16  # readings after a start or gap before a forecast is held against reality
@@ -27,8 +28,8 @@ class Pending(SlotArrays):
         spread_of_scale: Its spread, sensor's unit; 0 until the stream has a scale, shape (S,).
         interval_of_scale: Usual seconds between readings when the scale was set, shape (S,).
         n_since: Readings since the start or the last gap, int64, shape (S,).
-        location: Forecasts under way, one ring per horizon side by side, NaN for none, shape (S, P).
-        scale: Their scales, float32, shape (S, P).
+        location: Each member's forecasts under way, one ring per horizon side by side, NaN for none, shape (S, E, P).
+        scale: Their scales, float32, shape (S, E, P).
     """
 
     hidden: F32 = column(np.float32, "members", "hidden")
@@ -36,8 +37,8 @@ class Pending(SlotArrays):
     spread_of_scale: F64 = column(np.float64)
     interval_of_scale: F64 = column(np.float64, fill=np.nan)
     n_since: I64 = column(np.int64)
-    location: F64 = column(np.float64, "pending", fill=np.nan)
-    scale: F32 = column(np.float32, "pending")
+    location: F64 = column(np.float64, "members", "pending", fill=np.nan)
+    scale: F32 = column(np.float32, "members", "pending")
 
     def forget(self, slots: I64) -> None:
         """Drop hidden state and forecasts under way, after a gap; the scale stays."""
@@ -46,50 +47,53 @@ class Pending(SlotArrays):
         self.location[slots] = np.nan
 
     def due(self, ix: Slots, slots: I64, horizons: Horizons) -> tuple[F64, F64]:
-        """Return location and scale of the forecasts that complete with the reading that arrives.
+        """Return location and scale of each member's forecasts that complete with the reading that arrives.
 
         Returns:
-            Arrays of shape (A, C). Location is NaN where no forecast was made; scale also where the
+            Arrays of shape (A, E, C). Location is NaN where no forecast was made; scale also where the
             forecast was made too soon after a start or gap to be held against reality.
         """
         n = self.n_since[ix]
-        at = self._places(n, horizons)
-        location, scale = self.location[slots[:, None], at], self.scale[slots[:, None], at].astype(np.float64)
-        scale[n[:, None] < np.array(horizons.lengths) + N_SETTLING] = np.nan
+        at = self._at(slots, n, horizons)
+        location, scale = self.location[at], self.scale[at].astype(np.float64)
+        is_unsettled = n[:, None] < np.array(horizons.lengths) + N_SETTLING
+        scale[np.broadcast_to(is_unsettled[:, None], scale.shape)] = np.nan
         return location, scale
 
     def foretell(self, slots: I64, number: I64, out: F32, horizons: Horizons) -> tuple[F64, F64]:
-        """Keep the network's outputs as forecasts; return location and scale of the next reading, sensor's unit.
+        """Keep the networks' outputs as forecasts; return location and scale of the next reading, of all together.
 
         Args:
             slots: Streams, shape (A,).
             number: Which forecast since the start or gap this is, shape (A,).
-            out: Location and log-spread per target, in scaled units, shape (A, 2C).
+            out: Location and log-spread per target of each member, in scaled units, shape (A, E, 2C).
             horizons: Lengths.
 
         Returns:
-            Shape (A,) each; location NaN, and scale 0, where the stream has no scale yet.
+            Sensor's unit, shape (A,) each; location NaN, and scale 0, where the stream has no scale yet.
         """
-        middle, spread = self.location_of_scale[slots], self.spread_of_scale[slots]
-        middle = np.where(spread > 0, middle, np.nan)  # no scale yet, no forecast
-        mu = np.clip(out[:, 0::2].astype(np.float64), -Z_BOUND, Z_BOUND)
-        s = np.exp(np.clip(out[:, 1::2].astype(np.float64), MIN_LOG_SPREAD, MAX_LOG_SPREAD))
-        location = np.empty((len(slots), N_TARGETS))
-        scale = np.empty((len(slots), N_TARGETS))
-        levels = [NEXT, SHORT, LONG]
-        location[:, levels] = unsquash(mu[:, levels], middle[:, None], spread[:, None])
-        scale[:, levels] = s[:, levels] * spread[:, None] * np.cosh(mu[:, levels])
-        location[:, ACTIVITY] = mu[:, ACTIVITY] + np.log(np.where(spread > 0, spread, np.nan))
-        scale[:, ACTIVITY] = s[:, ACTIVITY]
-        at = self._places(number, horizons)
-        self.location[slots[:, None], at] = location
-        self.scale[slots[:, None], at] = scale
-        return location[:, NEXT], scale[:, NEXT]
+        at = self._at(slots, number, horizons)
+        self.location[at], self.scale[at] = self._in_unit(slots, out)
+        location, scale = self._in_unit(slots, combine(out)[:, None])
+        return location[:, 0, NEXT], scale[:, 0, NEXT]
 
-    @staticmethod
-    def _places(n: I64, horizons: Horizons) -> I64:
-        """Return the ring places of forecast number ``n``, which are also those of number n - horizon."""
+    def _in_unit(self, slots: I64, out: F32) -> tuple[F64, F64]:
+        """Return locations and scales in the sensor's unit, shape (A, E, C) each."""
+        middle, spread = self.location_of_scale[slots, None, None], self.spread_of_scale[slots, None, None]
+        middle = np.where(spread > 0, middle, np.nan)  # no scale yet, no forecast
+        mu = np.clip(out[..., 0::2].astype(np.float64), -Z_BOUND, Z_BOUND)
+        s = np.exp(np.clip(out[..., 1::2].astype(np.float64), MIN_LOG_SPREAD, MAX_LOG_SPREAD))
+        location, scale = np.empty_like(mu), np.empty_like(mu)
+        levels = [NEXT, SHORT, LONG]
+        location[..., levels] = unsquash(mu[..., levels], middle, spread)
+        scale[..., levels] = s[..., levels] * spread * np.cosh(mu[..., levels])
+        location[..., ACTIVITY] = mu[..., ACTIVITY] + np.log(np.where(spread > 0, spread, np.nan))[..., 0]
+        scale[..., ACTIVITY] = s[..., ACTIVITY]
+        return location, scale
+
+    def _at(self, slots: I64, n: I64, horizons: Horizons) -> tuple[I64, I64, I64]:
+        """Return where forecasts number ``n`` lie, and those of number n - horizon did: an index of shape (A, E, C)."""
         lengths = np.array(horizons.lengths)
         starts = np.cumsum(lengths) - lengths
-        places: I64 = starts + n[:, None] % lengths
-        return places
+        members = np.arange(self.location.shape[1])
+        return slots[:, None, None], members[None, :, None], (starts + n[:, None] % lengths)[:, None]

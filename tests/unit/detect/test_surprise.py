@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from pipeline.core.records import F64
 from pipeline.detect.history import BLOCK
-from pipeline.detect.surprise import MAX_SCORE, N_REMEMBERED, N_SHARES, N_TAILS, Surprise
-from pipeline.detect.views import N_VIEWS, Found, View
+from pipeline.detect.surprise import MAX_SCORE, N_REMEMBERED, N_SHARES, Statistics, Surprise
+from pipeline.detect.views import N_OF_FORECASTS, N_VIEWS, Found, View
 
 N_TAUGHT = 1000
 ONE = np.array([0])
@@ -16,13 +16,13 @@ SIZES = slice(N_VIEWS, N_VIEWS + 2)
 N_NUMBERS = N_VIEWS + 2  # of a reading: its views, then its two sizes
 
 
-def empty(n_streams: int = 1, kept: int = 128) -> Surprise:
-    return Surprise.empty(n_streams, tails=N_TAILS, shares=N_SHARES, kept=kept)
+def empty(n_streams: int = 1, kept: int = 128, n_members: int = 1) -> Surprise:
+    return Surprise.empty(n_streams, tails=Statistics(n_members).n_tails, shares=N_SHARES, kept=kept)
 
 
 def found_of(numbers: F64) -> Found:
     """Return numbers of shape (A, 9) as what the views show."""
-    return Found(numbers[:, :N_VIEWS], numbers[:, SIZES])
+    return Found(numbers[:, None, :N_OF_FORECASTS], numbers[:, N_OF_FORECASTS:N_VIEWS], numbers[:, SIZES])
 
 
 def play(surprise: Surprise, numbers: F64, *, teaches: bool = True, age: int = N_TAUGHT) -> F64:
@@ -241,3 +241,30 @@ def test_a_stream_put_back_goes_on_as_if_nothing_had_happened() -> None:
     play(before, numbers[:333])
     after.put(ONE, before.take(ONE))
     assert (play(after, numbers[333:]) == expected[333:]).all()
+
+
+def test_the_surprise_of_an_ensemble_is_the_mean_of_its_members_each_against_its_own_past() -> None:
+    numbers, other = noise(N_TAUGHT, seed=1), noise(N_TAUGHT, seed=2)
+    other[..., :N_OF_FORECASTS] *= 100  # the other network is always far off: what it gets wrong is no news from it
+    other[..., N_OF_FORECASTS:] = numbers[..., N_OF_FORECASTS:]
+    other[..., N_VIEWS] = 100 * numbers[..., N_VIEWS]
+    one, two, both = empty(), empty(), empty(n_members=2)
+    expected = 0.5 * (play(one, numbers) + play(two, other))
+    for t, (first, second) in enumerate(zip(numbers, other, strict=True)):
+        members = np.stack((first[:, :N_OF_FORECASTS], second[:, :N_OF_FORECASTS]), axis=1)
+        sizes = np.column_stack((first[:, N_VIEWS], second[:, N_VIEWS], first[:, N_VIEWS + 1]))
+        found = Found(members, first[:, N_OF_FORECASTS:N_VIEWS], sizes)
+        decades = both.score(slice(0, 1), found, np.array([N_TAUGHT]))[1]
+        is_shown = (decades > 0) & (decades < 10) & (expected[t] > 0)  # decades end at 0 and at 30
+        assert decades[is_shown] == pytest.approx(expected[t][is_shown], abs=1.0)
+        both.learn(slice(0, 1), np.arange(1), found, np.ones(1, bool))
+    fault = Found(np.full((1, 2, N_OF_FORECASTS), 8.0), np.full((1, 2), 0.2), np.full((1, 3), 0.5))
+    of_one = one.score(
+        slice(0, 1),
+        Found(np.full((1, 1, N_OF_FORECASTS), 8.0), np.full((1, 2), 0.2), np.full((1, 2), 0.5)),
+        np.array([N_TAUGHT]),
+    )[1]
+    of_both = both.score(slice(0, 1), fault, np.array([N_TAUGHT]))[1]
+    assert of_both[0, View.RESIDUAL] == pytest.approx(
+        0.5 * of_one[0, View.RESIDUAL], abs=0.3
+    )  # 8 is nothing to the other

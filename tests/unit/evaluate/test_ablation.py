@@ -128,9 +128,9 @@ def floored() -> float:
     recent = Recent(np.array([0.01]), np.array([0.0]), np.array([1.0]))
     usual = Usual(np.array([0.0]), np.array([1.0]), np.array([1.0]))
     came = np.array([[0.01, 0.0, 0.0, 0.0]])
-    found = look(came, np.zeros((1, 4)), np.ones((1, 4)), recent, usual)
+    found = look(came, np.zeros((1, 1, 4)), np.ones((1, 1, 4)), recent, usual)
     assert (found.sizes > 0).all()
-    return float(found.views[0, View.RESIDUAL])
+    return float(found.of_forecasts[0, 0, View.RESIDUAL])
 
 
 def test_floors_are_away_for_one_run_and_back_after_it_even_if_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from pipeline.core.records import F32, F64, Readings, Steps
+from pipeline.core.records import F32, F64, I64, Readings, Steps
 from pipeline.core.settings import Settings
 from pipeline.flow.snapshot import pack, pack_model, unpack, unpack_model
-from pipeline.forecast.bank import combine
+from pipeline.forecast.pending import Pending
+from pipeline.forecast.targets import Horizons
 from pipeline.runtime.session import Session
 
 CHUNK, NAMES = 48, ["a", "b"]
@@ -69,19 +70,22 @@ def test_the_forecast_of_an_ensemble_is_that_of_its_members_combined() -> None:
     session = session_of(ensemble=2)
     play(session, 0, 3)
     outs: list[F32] = []
+    combined: list[tuple[F64, F64]] = []
+    foretell = Pending.foretell
 
-    def watched(out: F32) -> F32:
+    def watched(pending: Pending, slots: I64, number: I64, out: F32, horizons: Horizons) -> tuple[F64, F64]:
         outs.append(out.copy())
-        return combine(out)
+        combined.append(foretell(pending, slots, number, out, horizons))
+        return combined[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.flow.forecasting.combine", watched)
+        patch.setattr(Pending, "foretell", watched)
         session.process(readings(3 * CHUNK, 3 * CHUNK + 1), now=np.inf)
-    (out,) = outs
+    (out,), ((location, _),) = outs, combined
     assert out.shape[1] == 2
     pending = session.state.pending
-    z = np.arcsinh((pending.location[:2] - pending.location_of_scale[:2, None]) / pending.spread_of_scale[:2, None])
-    assert z[:, 0] == pytest.approx(out[..., 0].mean(axis=1), abs=1e-5)
+    z = np.arcsinh((location - pending.location_of_scale[:2]) / pending.spread_of_scale[:2])
+    assert z == pytest.approx(out[..., 0].mean(axis=1), abs=1e-5)
 
 
 @pytest.mark.parametrize(
