@@ -50,7 +50,7 @@ class ForecastSettings(Section):
         2,
         ge=1,
         le=8,
-        title="Networks per stream or group that differ in their seed; their forecasts are averaged.",
+        title="Networks per stream or group that differ in their seed; forecasts and surprises are averaged.",
         description="Two detect better than one, and depend less on the seed, for twice the memory and training.",
     )
     cell: Literal["lstm", "peephole", "coupled", "gru", "rnn"] = Field(
