@@ -12,6 +12,7 @@ from pipeline.cli.alerts import alerts
 from pipeline.cli.bench import bench
 from pipeline.cli.config import check_config, init
 from pipeline.cli.demo import demo
+from pipeline.cli.doctor import doctor
 from pipeline.cli.evaluate import evaluate
 from pipeline.cli.replay import replay
 from pipeline.cli.run import run
@@ -32,6 +33,7 @@ app.command()(run)
 app.command()(replay)
 app.command()(simulate)
 app.command()(init)
+app.command()(doctor)
 app.command()(status)
 app.command("check-config")(check_config)
 app.add_typer(alerts, name="alerts")
