@@ -165,4 +165,11 @@ class RuntimeSettings(Section):
         title="Messages waiting at most; the oldest are dropped and counted.",
         description="For bursts and pauses: a minute of messages is plenty.",
     )
+    memory_mb: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        title="Memory of the daemon and its child, MB; 0 for three quarters of what the machine has.",
+        description="Beyond it series of single streams are given up, then training, then new streams.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", title="Least severe log line written.")

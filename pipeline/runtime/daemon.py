@@ -17,6 +17,7 @@ from pipeline.core.errors import ForetellError, UsageError, printable
 from pipeline.core.records import EpisodeEvent
 from pipeline.core.settings import Settings
 from pipeline.decode.payloads import MAX_PAYLOAD_BYTES
+from pipeline.runtime.budgets import FEWER_SERIES, Budgets, Sacrifice, memory_budget, memory_in_use
 from pipeline.runtime.clocks import SystemClock
 from pipeline.runtime.incidents import Incidents
 from pipeline.runtime.intake import Intake, checked_routes, take_in
@@ -104,6 +105,7 @@ class Daemon:
         self._telemetry = Telemetry(settings)
         self._tuner = Tuner(settings, self._telemetry.observe_finetune)
         self._incidents = Incidents(settings)
+        self._budgets = Budgets(memory_budget(settings.runtime.memory_mb), time.monotonic())
         self._is_stopping = False
         self._n_failures_in_a_row = 0
         self._refreshed_s = float("-inf")
@@ -190,7 +192,15 @@ class Daemon:
         }
         inbox = {"depth": self.inbox.depth, "n_dropped": self.inbox.n_dropped}
         alerts = {"n_waiting": len(self._outbox), "n_dropped": self._outbox.n_dropped}
-        figures = {"mqtt": mqtt, "inbox": inbox, "alerts": alerts, **self._telemetry.status(self._session)}
+        budgets = {"sacrifice_level": int(self.sacrifice), "gives_up": self.sacrifice.name.lower()}
+        budgets["memory_bytes"] = round(self._budgets.memory_bytes)
+        figures = {
+            "budgets": budgets,
+            "mqtt": mqtt,
+            "inbox": inbox,
+            "alerts": alerts,
+            **self._telemetry.status(self._session),
+        }
         return status_document(self._life.now(), self.latest, figures)
 
     def _guarded(self, messages: list[Message]) -> None:
@@ -215,7 +225,7 @@ class Daemon:
                 self._score(messages)
         finally:
             self._settle(messages)
-        if not self._is_stopping:
+        if not self._is_stopping and self.sacrifice < Sacrifice.TRAINING:
             self._fine_tune()
         if time.monotonic() - self._refreshed_s >= REFRESH_S:
             self._refresh()
@@ -234,6 +244,7 @@ class Daemon:
                 self._on_events(steps.events)
             self._teller.tell_verdicts(steps.health_events)
         self._telemetry.lag_s = max(0.0, now_s - messages[0].arrival_s)
+        self._telemetry.last_arrival_s = messages[-1].arrival_s
 
     def _settle(self, messages: list[Message]) -> None:
         """Acknowledge what has been dealt with, good or bad, and send what there is to tell."""
@@ -263,8 +274,27 @@ class Daemon:
             self._telemetry.observe_finetune(time.perf_counter() - started_s)
             patience = 1
 
+    @property
+    def sacrifice(self) -> Sacrifice:
+        """What is given up now because a budget is exceeded."""
+        return self._budgets.level
+
+    def _keep_budgets(self) -> None:
+        """Give up what exceeds the budgets, or take it back."""
+        before, memory = self.sacrifice, memory_in_use(self._tuner.pid)
+        level = self._budgets.step(memory, self._telemetry.lag_s, time.monotonic())
+        if level == before:
+            return
+        fields = {"level": int(level), "gives_up": level.name.lower(), "memory_mb": round(memory / 1e6)}
+        _log.warning("budget", extra={"fields": fields})
+        self._telemetry.series_share = FEWER_SERIES if level >= Sacrifice.SERIES else 1.0
+        if level == Sacrifice.TRAINING > before:
+            self._tuner.close()
+        self._session.admit_streams(is_open=level < Sacrifice.NEW_STREAMS)
+
     def _refresh(self) -> None:
         """Replace the view and the metrics that others see."""
+        self._keep_budgets()
         self._refreshed_s = time.monotonic()
         self.latest = self._session.view()
         edge = {
@@ -273,6 +303,9 @@ class Daemon:
             "alerts_dropped_total": self._outbox.n_dropped,
             "outbox_depth": len(self._outbox),
             "stale_acks_total": self._source.connection.n_stale_acks,
+            "sacrifice_level": float(self.sacrifice),
+            "memory_budget_bytes": self._budgets.memory_bytes,
+            "memory_in_use_bytes": memory_in_use(self._tuner.pid),
             "ready": float(self._life.now().is_ready),
             "mqtt_connected": float(self._source.connection.is_connected),
             "mqtt_connects_total": self._source.connection.n_connects,

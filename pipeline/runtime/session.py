@@ -150,6 +150,11 @@ class Session:
         self.settings = settings
         self.model.settings = settings
 
+    def admit_streams(self, *, is_open: bool) -> None:
+        """Take new streams up to ``streams.max_streams``, or none."""
+        table = self.state.table
+        table.max_streams = self.settings.streams.max_streams if is_open else len(table)
+
     def fine_tune(self, max_groups: int | None = None) -> int:
         """Fine-tune the networks that are due, largest debt first.
 

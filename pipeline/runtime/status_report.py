@@ -29,7 +29,7 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
     yield f"  lag       {lag:.2f} s, {depth} waiting, {dropped} dropped"
     budget = _part(status, "budgets")
     if budget:
-        yield f"  budgets   sacrifice level {_of(budget, 'sacrifice_level')}: {_of(budget, 'sacrifice')}"
+        yield f"  budgets   sacrifice level {_of(budget, 'sacrifice_level')}, gives up: {_of(budget, 'gives_up')}"
     yield from _episodes(_part(status, "episodes"))
     yield from _verdicts(_part(status, "health"))
     yield from _rejections(status.get("rejections", []))

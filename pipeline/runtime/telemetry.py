@@ -39,11 +39,15 @@ class Telemetry:
     Attributes:
         n_batch_failures: Batches given up because of an error.
         lag_s: Time the oldest message of the last batch waited to be scored, seconds.
+        last_arrival_s: When the newest message that was scored arrived, Unix seconds; 0 for none yet.
+        series_share: Of the streams that may have series of their own, those that do.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.n_batch_failures = 0
         self.lag_s = 0.0
+        self.series_share = 1.0
+        self.last_arrival_s = 0.0
         self._site = settings.site
         self._max_streams = settings.metrics.max_streams
         forecast = settings.forecast
@@ -136,6 +140,8 @@ class Telemetry:
             "batch_failures_total": {(): self.n_batch_failures},
             "ingest_lag_seconds": {(): self.lag_s},
             "streams": {(): len(view.names)},
+            "streams_max": {(): session.settings.streams.max_streams},
+            "last_message_timestamp_seconds": {(): self.last_arrival_s} if self.last_arrival_s else {},
             "model_info": {self._model: 1.0},
             "build_info": {(foretell_version(), self._site): 1.0},
             **{name: {(): value} for name, value in process_figures().items()},
@@ -143,7 +149,7 @@ class Telemetry:
 
     def _stream_samples(self, view: FleetView) -> dict[str, Samples]:
         """Return what has a series per stream, made when it is scraped: the view does not change any more."""
-        worst = worst_streams(view.score, view.is_open, self._max_streams)
+        worst = worst_streams(view.score, view.is_open, int(self.series_share * self._max_streams))
         columns = {
             "reading_value": view.value,
             "forecast_value": view.forecast,

@@ -100,6 +100,15 @@ CATALOGUE = (
     MetricSpec(
         "last_message_timestamp_seconds", "gauge", (), "When the newest message that was scored arrived, Unix seconds."
     ),
+    MetricSpec(
+        "sacrifice_level",
+        "gauge",
+        (),
+        "What budgets made us give up: 0 nothing, 1 most series of streams, 2 training too, 3 new streams too.",
+    ),
+    MetricSpec("memory_in_use_bytes", "gauge", (), "Memory of the daemon and of the child that fine-tunes."),
+    MetricSpec("memory_budget_bytes", "gauge", (), "Memory that both may use together."),
+    MetricSpec("streams_max", "gauge", (), "Streams that may be watched."),
     MetricSpec("ready", "gauge", (), "1 while subscribed and scoring; what /readyz says."),
     MetricSpec(
         "model_info",

@@ -35,6 +35,7 @@ class ScriptedSession(Session):
     """Remembers what it was given and answers as it is told."""
 
     def __init__(self, answer: Callable[[Readings], list[EpisodeEvent]]) -> None:
+        self.settings = SETTINGS
         self.counts = {}
         self.fine_tunes = {}
         self.seen: list[float] = []
