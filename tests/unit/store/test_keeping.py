@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.core.records import F64, Readings
+from pipeline.core.records import Readings
 from pipeline.core.settings import Settings
 from pipeline.flow.snapshot import fingerprint
 from pipeline.runtime.incidents import Incidents
@@ -57,8 +57,8 @@ def batch(i: int, n_rows: int = 24) -> Readings:
     draw = np.random.default_rng(i)
     number = i * n_rows + np.arange(n_rows)
     names = [f"pump-{k % 2}/s{k}" for k in range(N_STREAMS)]
-    time: F64 = 1e9 + 10.0 * (number // N_STREAMS)
-    value: F64 = np.sin(number / 40) + draw.normal(0, 0.1, n_rows)
+    time = (1e9 + 10.0 * (number // N_STREAMS)).astype(np.float64)
+    value = (np.sin(number / 40) + draw.normal(0, 0.1, n_rows)).astype(np.float64)
     return Readings(names, (number % N_STREAMS).astype(np.int32), time, value, np.zeros(n_rows, np.uint8))
 
 
