@@ -23,9 +23,6 @@ def run(
     settings = load_settings(config)
     configure_logging(settings.runtime.log_level, sys.stdout)
 
-    from pipeline.runtime.daemon import Daemon
-    from pipeline.runtime.signals import run_until_signalled
-    from pipeline.runtime.state_folder import open_store
+    from pipeline.runtime.daemon import Daemon, run_until_signalled
 
-    with open_store(settings.store) as store:
-        run_until_signalled(Daemon(settings, store=store, reload=lambda: load_settings(config)))
+    run_until_signalled(Daemon(settings, reload=lambda: load_settings(config)))

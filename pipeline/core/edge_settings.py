@@ -15,8 +15,29 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class MappingSettings(Section):
+    """Where things stand in JSON that no profile knows; paths are keys and positions: data.samples[0].temp."""
+
+    items: str = Field(
+        "",
+        max_length=256,
+        title="List of records, each read by itself; empty when the payload is one record or a list of them.",
+        description="data.samples[*]",
+    )
+    device: str = Field("", max_length=256, title="Identity beyond the topic; empty for none.", description="serial")
+    key: str = Field("", max_length=256, title="Name of what is measured; empty when the path of the value tells it.")
+    values: tuple[str, ...] = Field(
+        (),
+        max_length=64,
+        title="Values, in a record; an object gives all its numbers.",
+        description="[measure.temp, measure.bar]",
+    )
+    time: str = Field("", max_length=256, title="Event time; empty for the arrival.", description="measure.at")
+    unit: str = Field("", max_length=256, title="Unit; empty for none.")
+
+
 class TopicSettings(Section):
-    """One subscription and how its topics name streams."""
+    """One subscription, who publishes there, and how its topics name streams."""
 
     topic: str = Field(
         "sensors/{rest}",
@@ -26,12 +47,24 @@ class TopicSettings(Section):
         description="plant/{device}/{sensor} subscribes to plant/+/+.",
     )
     stream: str = Field(
-        "{rest}",
-        min_length=1,
+        "",
         max_length=256,
-        title="Stream name; a flat JSON object adds /key unless {key} is used.",
-        description="Placeholders of the topic; every stream needs a name of its own.",
+        title="Stream name, of the topic's {placeholders} and {key}; empty: publisher's family and topic name it.",
+        description="Every stream needs a name of its own. What a payload holds more than one of adds /key.",
     )
+    profile: str = Field(
+        "auto",
+        pattern=r"^[a-z0-9_]{1,32}$",
+        title="Family of the publishers; auto to recognise it. docs/formats.md lists them.",
+        description="'foretell explain-message' says which one reads a message, and what of it.",
+    )
+    timezone: str = Field(
+        "",
+        max_length=64,
+        title="Zone of times that are written without one; empty: the arrival counts instead.",
+        description="Europe/Berlin; Tasmota and rtl_433 write local times.",
+    )
+    mapping: MappingSettings = Field(MappingSettings(), title="What profile: mapping reads.")
 
 
 class MqttTlsSettings(Section):
@@ -91,6 +124,11 @@ class MqttSettings(Section):
         description="Anybody on the way reads the password, and can forge readings.",
     )
     tls: MqttTlsSettings = MqttTlsSettings()
+    ask_publishers: bool = Field(
+        default=True,
+        title="Ask publishers for what is missing: births of Sparkplug nodes, values of a Victron installation.",
+        description="Off where this client may only read.",
+    )
     topics: tuple[TopicSettings, ...] = Field((TopicSettings(),), min_length=1, title="What to subscribe to.")
 
     @model_validator(mode="after")

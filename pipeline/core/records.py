@@ -40,7 +40,9 @@ class Flag(IntFlag):
     RETAINED = 1
     """A retained MQTT message: it seeds "last known" and is never scored or learnt."""
     TIME_UNCERTAIN = 2
-    """The event time is an arrival time that may be late (a burst after a reconnect)."""
+    """The event time is an arrival time that may be late (a burst after a reconnect): scored, and not learnt."""
+    AHEAD = 4
+    """The event time is further ahead of the arrival than is allowed."""
 
 
 class Outcome(IntEnum):

@@ -1,99 +1,133 @@
-"""Payloads: bytes from anybody become readings or a named rejection, never an exception.
+"""The decoder: one message becomes readings, or a named rejection, never an exception.
 
-Comes in: topic, payload bytes and arrival time. Goes out: (stream, event time, value) of each
-number, all finite, or the one reason why there is none. Everything here is hostile until parsed.
-This module refuses to know brokers, the engine and what the numbers mean.
+Comes in: topic, payload bytes, arrival, routes and what was remembered. Goes out: (stream, event time, value) of
+each number, all finite, or the one reason why there is none. Everything here is hostile until parsed. This module
+refuses to know brokers, the engine and what the numbers mean.
 """
 
-import json
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import StrEnum
 
-from pipeline.decode.topics import PLAIN_KEY, Route
+from pipeline.core.priors import Prior
+from pipeline.decode.content import MAX_PAYLOAD_BYTES, parse
+from pipeline.decode.found import Content, Found, Incoming, Item, Profile
+from pipeline.decode.ignored import is_ignored
+from pipeline.decode.memory import Memory
+from pipeline.decode.names import joined
+from pipeline.decode.profiles.common import MAX_ITEMS
+from pipeline.decode.profiles.generic import TIME_KEYS
+from pipeline.decode.reasons import Reason, RefusalError, Rejection, Request, Skip
+from pipeline.decode.registry import PROFILES, candidates, choose
+from pipeline.decode.times import ZonelessError, event_time
+from pipeline.decode.topics import AUTO, PLAIN_KEY, Route
 
-MAX_PAYLOAD_BYTES = 65536
-MAX_KEYS = 64
-MAX_TIME_CHARS = 64
-TIME_KEYS = ("time", "timestamp", "ts")
+__all__ = ["MAX_PAYLOAD_BYTES", "Decoded", "Ignored", "Reason", "Rejection", "Skip", "decode"]
 
-#: Below this (March 1973) a number is an uptime or a clock that was never set, not a date.
-_EARLIEST_S = 1e8
-#: Epoch numbers under a limit have so many units per second; seconds reach the year 5138.
-_EPOCH_UNITS = ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))
-
-# Possessive: 64 KiB of digits must not backtrack.
-_NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
-_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
-
-#: A parsed JSON value. Objects are tuples of pairs, so that repeated keys stay visible.
-Json = None | bool | float | str | list["Json"] | tuple[tuple[str, "Json"], ...]
-
-
-class Reason(StrEnum):
-    """Why a message, or one key of it, gave no reading; the value is the metric label."""
-
-    BAD_TOPIC = "bad_topic"
-    """No route matches, or the stream's name is outside the allow-list."""
-    TOO_LARGE = "too_large"
-    EMPTY = "empty"
-    NOT_TEXT = "not_text"
-    """Not UTF-8."""
-    NOT_JSON = "not_json"
-    NESTED = "nested"
-    TOO_MANY_KEYS = "too_many_keys"
-    DUPLICATE_KEY = "duplicate_key"
-    BAD_KEY = "bad_key"
-    """The key would make a stream name outside the allow-list."""
-    BAD_TIME = "bad_time"
-    NOT_FINITE = "not_finite"
-    NO_NUMBER = "no_number"
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A message that gave no reading, and the first reason found."""
-
-    reason: Reason
+MAX_TOPIC_CHARS = 1024
+#: Names that are kept at most, over all topics; then the cache begins anew.
+MAX_NAMES = 100_000
+#: Forms of objects that one topic may have in the cache.
+_MAX_FORMS = 32
+#: What a publisher says itself is no reading; nothing is wrong with the message then.
+_SAID = frozenset({Skip.NULL, Skip.BAD_QUALITY, Skip.HISTORICAL})
+_REASONS = {skip: Reason(skip.value) for skip in Skip if skip.value in set(Reason)}
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A message that gave at least one reading.
+    """A message that was understood.
 
     Attributes:
-        readings: Stream name, event time in Unix seconds, finite value in the sensor's unit.
-        skipped: Keys beside them that looked like readings but were refused.
+        readings: Stream name, event time in Unix seconds, finite value in the sensor's unit. None where the
+            message described streams, or said itself that its values are no news.
+        skipped: What beside them looked like a reading but was refused.
+        profile: The profile that read it.
+        is_arrival_timed: The event time of some readings is the arrival.
+        priors: What has become known of its streams beforehand.
+        requests: What should be asked of the publisher.
+        n_lost: Messages that are known to be lost before it.
+        dead: Devices that the publisher says are gone: beginnings of stream names.
     """
 
     readings: list[tuple[str, float, float]]
-    skipped: list[Reason] = field(default_factory=list)
+    skipped: list[Skip] = field(default_factory=list)
+    profile: str = "plain"
+    is_arrival_timed: bool = False
+    priors: Mapping[str, Prior] = field(default_factory=dict)
+    requests: Sequence[Request] = ()
+    n_lost: int = 0
+    dead: Sequence[str] = ()
 
 
-class _Refusal(Exception):  # noqa: N818 - control flow inside this module, not an error of the program
-    """Carries the reason out of a helper."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason = reason
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A message of a topic that holds no readings: a bridge's state, a command."""
 
 
-def decode(topic: str, payload: bytes, arrival_s: float, routes: Sequence[Route]) -> Decoded | Rejection:
+@dataclass(slots=True)
+class Reader:
+    """A profile at work on one topic.
+
+    Attributes:
+        profile: The profile.
+        device: Device that the topic names for it; empty when the payload names it.
+        names: Stream names so far, by (sub, key).
+        told: Priors that were passed on, by (sub, key).
+        version: State of ``Memory.described`` when its priors were last looked up.
+    """
+
+    profile: Profile
+    device: str
+    names: dict[tuple[str, str], str] = field(default_factory=dict)
+    told: dict[tuple[str, str], Prior] = field(default_factory=dict)
+    version: int = 0
+
+
+@dataclass(slots=True)
+class Plan:
+    """How a topic is read.
+
+    Attributes:
+        route: The route that matches; None when none does.
+        levels: Levels of the topic.
+        fields: What the route's placeholders stand for.
+        is_ignored: It holds no readings.
+        options: Profiles that may read it, each with its device.
+        forms: Readers by the keys of an object.
+        readers: Readers by the name of the profile.
+    """
+
+    route: Route | None
+    levels: tuple[str, ...]
+    fields: dict[str, str]
+    is_ignored: bool
+    options: tuple[tuple[Profile, str | None], ...]
+    forms: dict[tuple[str, ...], Reader] = field(default_factory=dict)
+    readers: dict[str, Reader] = field(default_factory=dict)
+
+
+def decode(
+    topic: str,
+    payload: bytes,
+    arrival_s: float,
+    routes: Sequence[Route],
+    memory: Memory | None = None,
+    properties: Sequence[tuple[str, str]] = (),
+) -> Decoded | Rejection | Ignored:
     """Turn one message into readings.
 
-    Takes a bare number, a JSON number or a flat JSON object. In an object every numeric key is a
-    reading and ``time``, ``timestamp`` or ``ts`` is its event time: ISO 8601 (UTC unless it says
-    otherwise) or epoch seconds, milli-, micro- or nanoseconds, told apart by magnitude. Strings,
-    booleans and nulls are no readings.
+    The first route that matches says which profile reads it; with ``auto`` topic and content do. Strings, booleans
+    and nulls are no readings. The event time is the payload's, else that of an MQTT 5 user property ``time``,
+    ``timestamp`` or ``ts``, else the arrival.
 
     Args:
         topic: Topic as received.
         payload: Payload as received, any bytes.
-        arrival_s: Arrival time, Unix seconds: the event time when the payload has none.
-        routes: Tried in order; the first that matches names the streams.
+        arrival_s: Arrival time, Unix seconds.
+        routes: Tried in order; the same ones for one memory.
+        memory: What is remembered between messages; it is changed. None for nothing.
+        properties: MQTT 5 user properties, and the content type as ``content-type``.
 
     Returns:
         The readings, or the reason why there is none. Never raises.
@@ -102,109 +136,212 @@ def decode(topic: str, payload: bytes, arrival_s: float, routes: Sequence[Route]
         >>> routes = [Route.parse("plant/{rest}", "{rest}")]
         >>> decode("plant/pump", b'{"t": 20.5, "unit": "C"}', 7.0, routes).readings
         [('pump/t', 7.0, 20.5)]
-        >>> decode("plant/pump", b"NaN", 7.0, routes)
-        Rejection(reason=<Reason.NOT_FINITE: 'not_finite'>)
+        >>> decode("plant/pump", b"NaN", 7.0, routes).reason
+        <Reason.NOT_FINITE: 'not_finite'>
     """
+    memory = Memory() if memory is None else memory
+    profile = ""
     try:
-        route, fields = _find_route(topic, routes)
-        content = _parse(payload)
-        pairs = _pairs(content)
-        time_s = _event_time(pairs, arrival_s) if isinstance(content, tuple) else arrival_s
-        return _collect(pairs, route, fields, time_s)
-    except _Refusal as refusal:
-        return Rejection(refusal.reason)
+        plan = plan_of(topic, routes, memory)
+        if plan.is_ignored:
+            return Ignored()
+        content = parse(payload)
+        reader = reader_of(plan, content)
+        profile = reader.profile.name
+        incoming = incoming_of(topic, payload, arrival_s, plan, properties)
+        found = reader.profile.read(incoming, content, memory)
+        return _collect(plan, reader, incoming, found, memory, properties)
+    except RefusalError as refusal:
+        return Rejection(refusal.reason, refusal.detail, profile)
 
 
-def _find_route(topic: str, routes: Sequence[Route]) -> tuple[Route, dict[str, str]]:
+def plan_of(topic: str, routes: Sequence[Route], memory: Memory) -> Plan:
+    """Return how a topic is read.
+
+    Raises:
+        RefusalError: No route matches it, or it can name no stream.
+    """
+    plan: Plan | None = memory.plans.get(topic)
+    if plan is None:
+        if len(topic) > MAX_TOPIC_CHARS:
+            raise RefusalError(Reason.BAD_TOPIC, f"longer than {MAX_TOPIC_CHARS} characters")
+        plan = _plan(topic, routes)
+        memory.plans.put(topic, plan)
+    if plan.route is None:
+        raise RefusalError(Reason.BAD_TOPIC, "no entry of mqtt.topics matches it, or it can name no stream")
+    return plan
+
+
+def _plan(topic: str, routes: Sequence[Route]) -> Plan:
+    levels = tuple(topic.split("/"))
     for route in routes:
         fields = route.match(topic)
-        if fields is not None and route.name(fields) is not None:
-            return route, fields
-    raise _Refusal(Reason.BAD_TOPIC)
+        if fields is None:
+            continue
+        rest = route.rest(topic, fields).removeprefix("/")
+        if (joined(rest) if route.is_named_by_profile else route.name(fields)) is None and not topic.startswith("$"):
+            continue
+        if route.profile != AUTO:
+            profile = PROFILES[route.profile]
+            return Plan(route, levels, fields, is_ignored=False, options=((profile, profile.device(levels)),))
+        options = candidates(levels)
+        ignored = is_ignored(topic) and options[0][0].name != "homeassistant"
+        return Plan(route, levels, fields, ignored, options)
+    return Plan(None, levels, {}, is_ignored=False, options=())
 
 
-def _parse(payload: bytes) -> Json:
-    """Return the parsed payload; a bare number may be written in ways JSON does not know."""
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise _Refusal(Reason.TOO_LARGE)
-    try:
-        text = payload.decode().strip()
-    except UnicodeDecodeError:
-        raise _Refusal(Reason.NOT_TEXT) from None
-    if not text:
-        raise _Refusal(Reason.EMPTY)
-    if _NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text):
-        return float(text)
-    try:
-        # Integers become floats at once: int() refuses, or float(int) overflows on, long ones.
-        parsed: Json = json.loads(text, parse_int=float, object_pairs_hook=tuple)
-    except RecursionError:
-        raise _Refusal(Reason.NESTED) from None
-    except ValueError:
-        raise _Refusal(Reason.NOT_JSON) from None
-    return parsed
+def reader_of(plan: Plan, content: Content) -> Reader:
+    """Return the reader of some content of a topic."""
+    if isinstance(content, dict):
+        form = tuple(content)
+        reader = plan.forms.get(form)
+        if reader is None:
+            reader = _choose(plan, content)
+            if len(plan.forms) < _MAX_FORMS and len(form) <= MAX_ITEMS:
+                plan.forms[form] = reader
+        return reader
+    return _choose(plan, content)
 
 
-def _pairs(content: Json) -> tuple[tuple[str, Json], ...]:
-    """Return the keys of an object; a scalar is one under the plain key."""
-    if isinstance(content, list):
-        raise _Refusal(Reason.NESTED)
-    if not isinstance(content, tuple):
-        return ((PLAIN_KEY, content),)
-    if len(content) > MAX_KEYS:
-        raise _Refusal(Reason.TOO_MANY_KEYS)
-    if len({key for key, _ in content}) != len(content):
-        raise _Refusal(Reason.DUPLICATE_KEY)
-    return content
+def _choose(plan: Plan, content: Content) -> Reader:
+    profile, device = plan.options[0] if len(plan.options) == 1 else choose(plan.options, content)
+    reader = plan.readers.get(profile.name)
+    if reader is None:
+        if device is None and plan.route is not None:
+            device = plan.route.rest("/".join(plan.levels), plan.fields).removeprefix("/")
+        reader = plan.readers[profile.name] = Reader(profile, device or "")
+    return reader
 
 
-def _event_time(pairs: tuple[tuple[str, Json], ...], arrival_s: float) -> float:
-    for key, value in pairs:
-        if key.lower() in TIME_KEYS and value is not None:
-            return _time(value)
-    return arrival_s
+def incoming_of(
+    topic: str, payload: bytes, arrival_s: float, plan: Plan, properties: Sequence[tuple[str, str]]
+) -> Incoming:
+    """Return a message as profiles see it."""
+    content_type = dict(properties).get("content-type", "") if properties else ""
+    route = plan.route
+    if route is None:
+        return Incoming(topic, plan.levels, arrival_s, None, payload, content_type)
+    return Incoming(topic, plan.levels, arrival_s, route.zone, payload, content_type, route.mapping)
 
 
-def _time(value: Json) -> float:
-    if isinstance(value, str) and len(value) <= MAX_TIME_CHARS:
-        return _epoch(float(value)) if _NUMBER.fullmatch(value) else _iso(value)
-    if isinstance(value, float):
-        return _epoch(value)
-    raise _Refusal(Reason.BAD_TIME)
+def name_of(plan: Plan, reader: Reader, sub: str, key: str) -> str | None:
+    """Return the name of a stream; None when none may be made of what the publisher calls it."""
+    if plan.route is None:
+        return None
+    if not plan.route.is_named_by_profile:
+        return (
+            plan.route.name(plan.fields, f"{sub}/{key}".removesuffix(f"/{PLAIN_KEY}") if sub else key) if key else None
+        )
+    device = reader.device
+    if not device and not sub:
+        device = plan.route.rest("/".join(plan.levels), plan.fields).removeprefix("/")
+    return joined(device, sub, "" if key == PLAIN_KEY else key) if key else None
 
 
-def _epoch(number: float) -> float:
-    for limit, units_per_s in _EPOCH_UNITS:
-        if _EARLIEST_S <= number < limit:
-            return number / units_per_s
-    raise _Refusal(Reason.BAD_TIME)
-
-
-def _iso(text: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise _Refusal(Reason.BAD_TIME) from None
-    time_s = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if time_s < _EARLIEST_S:
-        raise _Refusal(Reason.BAD_TIME)
-    return time_s
-
-
-def _collect(pairs: tuple[tuple[str, Json], ...], route: Route, fields: dict[str, str], time_s: float) -> Decoded:
-    """Gather what is numeric; a message in which nothing is gets the reason of its first key refused."""
-    found = Decoded([])
-    nested = False
-    for key, value in pairs:
-        if isinstance(value, float) and key.lower() not in TIME_KEYS:
-            name = route.name(fields, key) if key else None
+def _collect(
+    plan: Plan,
+    reader: Reader,
+    incoming: Incoming,
+    found: Found,
+    memory: Memory,
+    properties: Sequence[tuple[str, str]],
+) -> Decoded | Rejection:
+    """Gather what is numeric; a message in which nothing is gets the reason of its first value refused."""
+    if len(found.items) > MAX_ITEMS:
+        raise RefusalError(Reason.TOO_MANY_KEYS, f"more than {MAX_ITEMS} values")
+    time_s = found.time_s
+    is_arrival_timed = False
+    if time_s is None:
+        time_s = _property_time(properties, incoming) if properties else None
+        if time_s is None:
+            time_s = incoming.arrival_s
+            is_arrival_timed = True
+    readings: list[tuple[str, float, float]] = []
+    names, skipped = reader.names, found.skipped
+    for sub, key, value, own_s in found.items:
+        if type(value) is float:
+            name = names.get((sub, key))
             if name is None:
-                found.skipped.append(Reason.BAD_KEY)
+                name = _new_name(plan, reader, sub, key, memory)
+            if name is None:
+                skipped.append(Skip.BAD_KEY)
             elif not math.isfinite(value):
-                found.skipped.append(Reason.NOT_FINITE)
+                skipped.append(Skip.NOT_FINITE)
             else:
-                found.readings.append((name, time_s, value))
-        nested |= isinstance(value, list | tuple)
-    if not found.readings:
-        raise _Refusal([*found.skipped, Reason.NESTED if nested else Reason.NO_NUMBER][0])
-    return found
+                readings.append((name, time_s if own_s is None else own_s, value))
+    if not readings and not found.is_metadata and not (set(skipped) & _SAID):
+        return _rejection(found, reader.profile.name)
+    return Decoded(
+        readings,
+        skipped,
+        reader.profile.name,
+        is_arrival_timed and any(item.time_s is None for item in found.items),
+        _news(plan, reader, found, memory),
+        found.requests,
+        found.n_lost,
+        [name for sub in found.dead if (name := joined(reader.device, sub))],
+    )
+
+
+def _new_name(plan: Plan, reader: Reader, sub: str, key: str, memory: Memory) -> str | None:
+    """Make a stream's name and keep it; when too many are kept, all begin anew."""
+    name = name_of(plan, reader, sub, key)
+    if name is not None:
+        memory.n_names += 1
+        if memory.n_names > MAX_NAMES:
+            memory.n_names = 0
+            memory.plans.clear()
+        reader.names[sub, key] = name
+    return name
+
+
+def _rejection(found: Found, profile: str) -> Rejection:
+    first = next((_REASONS[skip] for skip in found.skipped if skip in _REASONS), None)
+    if first is not None:
+        return Rejection(first, "", profile, tuple(found.requests))
+    is_list = any(isinstance(item.value, list) for item in found.items)
+    kinds = sorted({kind_of(item) for item in found.items}) or ["nothing"]
+    reason = Reason.NESTED if is_list else Reason.NO_NUMBER
+    return Rejection(reason, f"it holds {', '.join(kinds)}", profile, tuple(found.requests))
+
+
+def kind_of(item: Item) -> str:
+    """Return what a value is: a number is a reading, everything else is told apart from it.
+
+    Example:
+        >>> [kind_of(Item("", "k", value)) for value in (1.0, True, "ON", None, [])]
+        ['number', 'boolean', 'text', 'null', 'list']
+    """
+    value = item.value
+    if value is None:
+        return "null"
+    names = {bool: "boolean", float: "number", str: "text", list: "list", dict: "object"}
+    return names[type(value)]
+
+
+def _property_time(properties: Sequence[tuple[str, str]], incoming: Incoming) -> float | None:
+    """Return the event time of an MQTT 5 user property; None when there is none that can be read."""
+    for key, value in properties:
+        if key.lower() in TIME_KEYS:
+            try:
+                return event_time(value, incoming.zone, incoming.arrival_s)
+            except (RefusalError, ZonelessError):
+                return None
+    return None
+
+
+def _news(plan: Plan, reader: Reader, found: Found, memory: Memory) -> dict[str, Prior]:
+    """Return what became known of the message's streams, from itself and from retained descriptions."""
+    priors = found.priors
+    if reader.version != memory.version or len(reader.told) != len(reader.names):
+        reader.version = memory.version
+        topic = "/".join(plan.levels)
+        priors = {(sub, key): memory.described.get((topic, key), Prior()) for sub, key in reader.names} | priors
+    news = {}
+    for at, prior in priors.items():
+        name = reader.names.get(at)
+        if name is not None and reader.told.get(at) != prior:
+            reader.told[at] = prior
+            if prior != Prior():
+                news[name] = prior
+    return news

@@ -7,14 +7,19 @@ from an allow-list. This module refuses to know payloads and brokers.
 
 import re
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Self
 
+from pipeline.decode.mapping import Mapping
+from pipeline.decode.names import clean
+
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
-_STREAM_NAME = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 _STREAM_LITERAL = re.compile(r"[A-Za-z0-9_./-]*")
 
 #: Key of a number that is a reading of the topic itself; it adds nothing to the stream's name.
 PLAIN_KEY = "value"
+#: Profile that is chosen by topic and content.
+AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +28,18 @@ class Route:
 
     Attributes:
         levels: Levels of the topic template; a placeholder is a whole level.
-        parts: Stream template, literal text and placeholder names in turn.
+        parts: Stream template, literal text and placeholder names in turn; of an empty one profile and topic
+            name the streams.
+        profile: Name of the profile that reads its messages; ``auto`` for whichever claims them.
+        zone: Zone of local times; None when nobody said.
+        mapping: What the profile ``mapping`` reads.
     """
 
     levels: tuple[str, ...]
     parts: tuple[str, ...]
+    profile: str = AUTO
+    zone: tzinfo | None = None
+    mapping: Mapping | None = None
 
     @classmethod
     def parse(cls, topic: str, stream: str) -> Self:
@@ -37,7 +49,7 @@ class Route:
             topic: Levels of literal text or one ``{placeholder}``; ``{rest}``, only at the end,
                 matches one level or more.
             stream: Literal text and placeholders of ``topic``; ``{key}`` stands for the key of a
-                number in a JSON object.
+                number in a JSON object. Empty: profile and topic name the streams.
 
         Raises:
             ValueError: A template is wrong; the text says what and how to mend it.
@@ -78,7 +90,7 @@ class Route:
         return fields
 
     def name(self, fields: dict[str, str], key: str = PLAIN_KEY) -> str | None:
-        """Return the stream of a number; None when its name is outside the allow-list.
+        """Return the stream of a number; None when its name cannot be brought into the allow-list.
 
         The name depends on topic and key alone, never on the other keys of a message, so a stream
         keeps its name when a device starts to send more.
@@ -88,10 +100,22 @@ class Route:
             key: Key of the number in a JSON object; ``value`` adds nothing to the name.
         """
         values = fields | {"key": key}
-        name = "".join(values[part] if i % 2 else part for i, part in enumerate(self.parts))
-        if key != PLAIN_KEY and "key" not in self.parts[1::2]:
-            name = f"{name}/{key}"
-        return name if _STREAM_NAME.fullmatch(name) else None
+        cleaned = {part: clean(values[part]) for part in self.parts[1::2]}
+        if None in cleaned.values():
+            return None
+        name = "".join(str(cleaned[part]) if i % 2 else part for i, part in enumerate(self.parts))
+        if key != PLAIN_KEY and "key" not in cleaned:
+            name = f"{name}/{clean(key) or '//'}"
+        return clean(name)
+
+    @property
+    def is_named_by_profile(self) -> bool:
+        """The stream template is empty."""
+        return self.parts == ("",)
+
+    def rest(self, topic: str, fields: dict[str, str]) -> str:
+        """Return what a topic says beyond the template's own text; all of it where the template is nothing else."""
+        return "/".join(fields.values()) or topic
 
     def stream(self, topic: str, key: str = PLAIN_KEY) -> str | None:
         """Return the stream that a topic and a key name; None when no name may be made of them."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.records import F64, I64, Batch, Bool, Slots
+from pipeline.core.records import F64, I64, Batch, Bool, Flag, Slots
 from pipeline.flow.forecasting import start_anew
 from pipeline.flow.state import Model, State
 from pipeline.streams.counters import to_readings
@@ -24,6 +24,7 @@ class Arrival:
     n: I64  # readings before this one
     interval: F64  # seconds since the previous reading, NaN for the first
     is_gap: Bool
+    is_certain: Bool  # its time is that of the reading: what is not must not be learnt from
 
 
 def arrive(model: Model, state: State, batch: Batch, rows: I64) -> Arrival:
@@ -36,7 +37,8 @@ def arrive(model: Model, state: State, batch: Batch, rows: I64) -> Arrival:
     interval = np.where(n > 0, time - state.windows.newest[ix], np.nan)
     with np.errstate(invalid="ignore"):
         is_gap = interval > model.settings.streams.gap_cadences * state.cadence.step_s[ix]
-    state.cadence.learn(ix, interval, n)
+    is_certain: Bool = (batch.flags[rows] & Flag.TIME_UNCERTAIN) == 0
+    state.cadence.learn(ix, np.where(is_certain, interval, np.nan), n)
     if is_gap.any():
         state.pending.forget(slots[is_gap])
         state.league.forget(slots[is_gap])
@@ -48,4 +50,4 @@ def arrive(model: Model, state: State, batch: Batch, rows: I64) -> Arrival:
         start_anew(state, mistaken)
     share = np.where(is_gap, state.cadence.step_s[ix] / interval, 1.0)
     base, worked = state.counters.split(ix, value, share)
-    return Arrival(rows, ix, slots, time, value, base, worked, n, interval, is_gap)
+    return Arrival(rows, ix, slots, time, value, base, worked, n, interval, is_gap, is_certain)

@@ -107,12 +107,12 @@ def _tick(model: Model, state: State, batch: Batch, rows: I64, steps: Steps, con
 
 
 def _learn(model: Model, state: State, arrival: Arrival, verdict: Verdict) -> None:
-    """Learn from readings already judged; networks and scales do not learn from a quarantine."""
+    """Learn from readings already judged; networks and scales do not from a quarantine, nor from uncertain times."""
     ix, slots = arrival.ix, arrival.slots
     spread = state.scaling.spread(ix)
     away = np.abs(arrival.value - state.scaling.mean[ix])
     spread = np.where(arrival.n == 1, np.maximum(spread, away), spread)  # of one reading the floor is no measure
-    is_fit = ~is_unfit(state, ix)
+    is_fit = ~is_unfit(state, ix) & arrival.is_certain
     is_taught = is_fit & ~state.quarantine.is_held[ix]
     state.surprise.learn(ix, slots, verdict.found, is_fit)
     is_opening = verdict.event == Event.OPEN

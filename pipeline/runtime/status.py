@@ -8,18 +8,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.core.errors import printable
 from pipeline.core.records import Health
+from pipeline.runtime.intake import Sample
 from pipeline.runtime.life import Life
 from pipeline.runtime.session import FleetView
 from pipeline.sinks.alerts import iso_time
-from pipeline.sources.inbox import Message
 
 #: Version of the keys; raised when one changes its meaning or goes away.
 STATUS_VERSION = 1
 #: Open episodes and streams with verdicts that are listed at most; their numbers are given in full.
 MAX_LISTED = 100
-_MAX_SAMPLE_BYTES = 80
 
 
 def status_document(life: Life, view: FleetView, figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,25 +66,21 @@ def status_document(life: Life, view: FleetView, figures: Mapping[str, Any]) -> 
     }
 
 
-def rejection_samples(counts: Mapping[str, int], last: Mapping[str, Message]) -> list[dict[str, Any]]:
+def rejection_samples(counts: Mapping[str, int], last: Mapping[str, Sample]) -> list[dict[str, Any]]:
     """Return each kind of rejection with its number and the newest message that met it, most frequent first."""
     return [
         {
             "reason": reason,
             "n": n,
-            "topic": printable(last[reason].topic) if reason in last else None,
-            "payload": _shown(last[reason].payload) if reason in last else None,
-            "size_bytes": len(last[reason].payload) if reason in last else None,
+            "topic": last[reason].topic if reason in last else None,
+            "payload": last[reason].payload if reason in last else None,
+            "size_bytes": last[reason].size_bytes if reason in last else None,
             "at": iso_time(last[reason].arrival_s) if reason in last else None,
+            "detail": last[reason].detail if reason in last else None,
         }
         for reason, n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-        if n and reason != "accepted"
+        if n and reason not in {"accepted", "ignored", "metadata"}
     ]
-
-
-def _shown(payload: bytes) -> str:
-    """Return the beginning of a stranger's bytes, safe to show."""
-    return printable(payload[:_MAX_SAMPLE_BYTES].decode("utf-8", "backslashreplace"))
 
 
 def _number(value: float) -> float | None:

@@ -6,7 +6,7 @@ of the catalogue. This module refuses to know how metrics are rendered or served
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -14,17 +14,16 @@ from typing import Any
 from pipeline.core.alert_records import SEVERITIES
 from pipeline.core.records import F64, I64, EpisodeEvent, Event, Health, Outcome
 from pipeline.core.settings import Settings
-from pipeline.decode.payloads import Reason
+from pipeline.decode.reasons import Reason, Skip
 from pipeline.detect.views import View
-from pipeline.runtime.intake import Intake
+from pipeline.runtime.intake import Intake, Sample
 from pipeline.runtime.process_figures import process_figures
 from pipeline.runtime.session import FleetView, Session
 from pipeline.runtime.status import rejection_samples
 from pipeline.sinks.alerts import iso_time
 from pipeline.sinks.exporter import by_stream, worst_streams
 from pipeline.sinks.exposition import Exemplified, Lazy, SampleMap, Samples, Snapshot
-from pipeline.sinks.histogram import Histogram, HistogramValue
-from pipeline.sources.inbox import Message
+from pipeline.sinks.histogram import Histogram
 
 STEP_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 FINETUNE_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -54,12 +53,13 @@ class Telemetry:
         numbers = (str(number) for number in (forecast.hidden, forecast.layers, forecast.ensemble))
         self._model = (forecast.cell, *numbers, forecast.sharing)
         # Every outcome starts at 0, so that a first rejection is an increase.
-        self._messages = Counter({"accepted": 0} | {reason.value: 0 for reason in Reason})
-        self._skipped = Counter({Reason.BAD_KEY.value: 0, Reason.NOT_FINITE.value: 0})
+        self._messages = Counter({"accepted": 0, "ignored": 0, "metadata": 0} | {reason.value: 0 for reason in Reason})
+        self._skipped = Counter({skip.value: 0 for skip in Skip})
+        self._n_lost = 0
         kinds = (view.name.lower() for view in View)
         pairs = ((kind, severity) for kind in kinds for severity in SEVERITIES)
         self._episodes: dict[tuple[str, ...], Exemplified] = dict.fromkeys(pairs, Exemplified(0.0))
-        self._last_rejected: dict[str, Message] = {}
+        self._last_rejected: dict[str, Sample] = {}
         self._began_s = time.time()
         self._steps = Histogram(STEP_BUCKETS_S)
         self._finetunes = Histogram(FINETUNE_BUCKETS_S)
@@ -88,8 +88,9 @@ class Telemetry:
     def count_intake(self, intake: Intake) -> None:
         """Count what a batch of messages gave."""
         self._messages.update(intake.outcomes)
-        self._last_rejected.update(intake.examples)
+        self._last_rejected.update(intake.samples)
         self._skipped.update(intake.skipped)
+        self._n_lost += intake.n_lost
 
     def count_events(self, events: list[EpisodeEvent]) -> None:
         """Count the episodes that opened, and keep the newest of each kind as an example."""
@@ -100,20 +101,18 @@ class Telemetry:
                 self._episodes[labels] = Exemplified(n + 1.0, {"episode": event.episode}, event.at_s)
 
     @contextmanager
-    def timed_step(self, tell: Callable[[float], None]) -> Iterator[None]:
-        """Time the scoring of one batch, and tell how long it took, seconds."""
+    def timed_step(self) -> Iterator[None]:
+        """Time the scoring of one batch."""
         started_s = time.perf_counter()
         yield
-        seconds = time.perf_counter() - started_s
-        self._steps.observe(seconds)
-        tell(seconds)
+        self._steps.observe(time.perf_counter() - started_s)
 
     def observe_finetune(self, duration_s: float) -> None:
         """Note how long one lesson took, seconds."""
         self._finetunes.observe(duration_s)
 
     def snapshot(
-        self, session: Session, view: FleetView, lost: Mapping[str, int], edge: Mapping[str, float | HistogramValue]
+        self, session: Session, view: FleetView, lost: Mapping[str, int], edge: Mapping[str, float]
     ) -> Snapshot:
         """Return every metric as it is now.
 
@@ -129,6 +128,7 @@ class Telemetry:
             **self._stream_samples(view),
             "messages_total": _by_label(self._messages),
             "fields_skipped_total": _by_label(self._skipped),
+            "messages_lost_total": {(): self._n_lost},
             "readings_total": _by_label(readings),
             "streams_refused_total": {(): readings["stream_limit"]},
             "episodes_total": {**self._episodes},

@@ -34,7 +34,10 @@ class MetricSpec:
 
 CATALOGUE = (
     MetricSpec("messages_total", "counter", ("outcome",), "Messages taken from the inbox: accepted, or why not."),
-    MetricSpec("fields_skipped_total", "counter", ("reason",), "Numbers skipped inside messages that were accepted."),
+    MetricSpec(
+        "messages_lost_total", "counter", (), "Messages that publishers' own counts show to be lost on their way."
+    ),
+    MetricSpec("fields_skipped_total", "counter", ("reason",), "Values skipped inside messages that were accepted."),
     MetricSpec("readings_total", "counter", ("outcome",), "Readings by what the gate made of them."),
     MetricSpec("reading_value", "gauge", ("stream",), "Last accepted reading, in the sensor's unit."),
     MetricSpec("forecast_value", "gauge", ("stream",), "Forecast made before that reading arrived."),
@@ -89,14 +92,6 @@ CATALOGUE = (
     MetricSpec("streams_refused_total", "counter", (), "Readings of new streams refused beyond streams.max_streams."),
     MetricSpec("mqtt_connected", "gauge", (), "1 while the broker connection is up."),
     MetricSpec("mqtt_connects_total", "counter", (), "Times the broker accepted our connection."),
-    MetricSpec("redelivered_total", "counter", (), "Messages that came again after they had been dealt with, dropped."),
-    MetricSpec("degraded", "gauge", (), "1 while the disk is full: nothing is acknowledged, the broker keeps it."),
-    MetricSpec("journal_commit_duration_seconds", "histogram", (), "Duration of one commit, to the disk and back."),
-    MetricSpec("journal_damaged_total", "counter", (), "Journal entries that were damaged or missing at the start."),
-    MetricSpec("store_quarantined_total", "counter", (), "Databases that were damaged and put aside."),
-    MetricSpec("store_size_bytes", "gauge", (), "Size of the database."),
-    MetricSpec("checkpoint_age_seconds", "gauge", (), "Time since the newest snapshot."),
-    MetricSpec("checkpoint_size_bytes", "gauge", (), "Bytes that the newest snapshot wrote."),
     MetricSpec(
         "stale_acks_total",
         "counter",

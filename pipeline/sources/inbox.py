@@ -29,6 +29,20 @@ class Receipt(NamedTuple):
     is_again: bool
 
 
+class Origin(NamedTuple):
+    """How a message came.
+
+    Attributes:
+        qos: Quality of service it was delivered with.
+        connected_s: When the connection began that it came over, Unix seconds; 0 when unknown.
+        properties: MQTT 5 user properties, and its content type as ``content-type``.
+    """
+
+    qos: int = 0
+    connected_s: float = 0.0
+    properties: tuple[tuple[str, str], ...] = ()
+
+
 class Message(NamedTuple):
     """A message as received.
 
@@ -38,6 +52,7 @@ class Message(NamedTuple):
         retained: The broker kept it from earlier; it is no news.
         arrival_s: When it arrived by our clock, Unix seconds.
         receipt: How it is acknowledged; None where the broker expects no acknowledgement.
+        origin: How it came.
     """
 
     topic: str
@@ -45,6 +60,7 @@ class Message(NamedTuple):
     retained: bool
     arrival_s: float
     receipt: Receipt | None = None
+    origin: Origin = Origin()
 
     @property
     def size_bytes(self) -> int:

@@ -21,7 +21,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from pipeline.core.clock import Clock
 from pipeline.core.edge_settings import MqttSettings
 from pipeline.core.errors import UsageError
-from pipeline.sources.inbox import Inbox, Message, Receipt
+from pipeline.sources.inbox import Inbox, Message, Origin, Receipt
 from pipeline.sources.mqtt_security import FreshContext, read_password
 
 #: How long the broker keeps messages for us while we are away, seconds.
@@ -30,6 +30,8 @@ SESSION_EXPIRY_S = 86_400
 RECEIVE_MAXIMUM = 1000
 MAX_PACKET_BYTES = 65_536
 CONNECT_TIMEOUT_S = 3.0
+#: User properties of a message that are looked at, and the length of each.
+MAX_PROPERTIES, MAX_PROPERTY_CHARS = 8, 256
 
 #: Pause before connecting again, seconds: the first is drawn from 1 to 2, and it doubles up to one drawn from 5 to 10.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0
@@ -245,13 +247,13 @@ class MqttSource:
         clock: Gives arrival times.
         max_payload_bytes: Longer payloads are cut one byte past this, so that the decoder sees
             that they are too large and memory does not.
+        outdated: Filters that the session may hold from an earlier configuration; they are unsubscribed.
 
     Attributes:
         connection: The connection underneath.
         n_failures: Messages lost to an error of ours on the network thread.
         is_closing: Messages are left to the broker from now on; it sends them again next time.
-        outdated: Filters that the session may hold from an earlier configuration; unsubscribed on each connect.
-        is_tidy: The broker has confirmed that the session holds none of these any more.
+        is_tidy: The broker has confirmed that the session holds none of the outdated filters any more.
     """
 
     def __init__(
@@ -261,6 +263,7 @@ class MqttSource:
         inbox: Inbox,
         clock: Clock,
         max_payload_bytes: int,
+        outdated: Sequence[str] = (),
     ) -> None:
         self.connection = Connection(settings, settings.client_id, keep_session=True)
         self.connection.on_up = self._subscribe
@@ -270,13 +273,14 @@ class MqttSource:
         self._subscribed_epoch = -1
         self.n_failures = 0
         self.is_closing = False
-        self.outdated: list[str] = []
-        self.is_tidy = False
+        self.is_tidy = not outdated
+        self._outdated = list(outdated)
         self._qos: int = settings.qos
         self._filters = filters
         self._inbox = inbox
         self._clock = clock
         self._max_payload_bytes = max_payload_bytes
+        self._connected_s = 0.0
 
     @property
     def is_subscribed(self) -> bool:
@@ -290,7 +294,10 @@ class MqttSource:
 
     def _subscribe(self) -> None:
         """Subscribe on every connect, as the broker may have forgotten us."""
+        self._connected_s = self._clock.now()
         client = self.connection.client
+        if not self.is_tidy:
+            client.unsubscribe(self._outdated)
         if self.connection.is_v5:
             # What the broker retains is sent with a new subscription only: a storm of it could push out readings.
             retain = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
@@ -300,8 +307,6 @@ class MqttSource:
             client.subscribe([(each, options) for each in self._filters])
         else:
             client.subscribe([(each, self._qos) for each in self._filters])
-        if self.outdated:
-            client.unsubscribe(self.outdated)
 
     def _on_subscribe(
         self, _client: paho.Client, _data: object, _mid: int, codes: list[ReasonCode], _more: Properties | None
@@ -326,12 +331,23 @@ class MqttSource:
                 connection = self.connection
                 receipt = Receipt(connection.epoch, connection.n_sessions, message.mid, message.dup)
             payload = bytes(message.payload[: self._max_payload_bytes + 1])
-            self._inbox.put(Message(_topic(message), payload, message.retain, self._clock.now(), receipt))
+            arrival_s = self._clock.now()
+            origin = Origin(message.qos, self._connected_s, _user_properties(message))
+            self._inbox.put(Message(_topic(message), payload, message.retain, arrival_s, receipt, origin))
         except Exception:  # noqa: BLE001 - the network thread must outlive any bug of ours
             self.n_failures += 1
             _log.exception("message lost", extra={"fields": {"n_failures": self.n_failures}})
             if receipt is not None:  # it would come back for ever
                 self.connection.acknowledge([receipt])
+
+
+def _user_properties(message: paho.MQTTMessage) -> tuple[tuple[str, str], ...]:
+    """Return the first user properties and the content type, none of them long."""
+    told = message.properties
+    if told is None or told.isEmpty():  # type: ignore[no-untyped-call]  # paho's own gap
+        return ()
+    pairs = [*getattr(told, "UserProperty", ())[:MAX_PROPERTIES], ("content-type", getattr(told, "ContentType", ""))]
+    return tuple((key, value) for key, value in pairs if value and len(key) + len(value) <= MAX_PROPERTY_CHARS)
 
 
 def _topic(message: paho.MQTTMessage) -> str:

@@ -70,7 +70,7 @@ def _by_reading(batch: Batch, latest_s: float, max_abs_value: float) -> I8:
     """Outcomes that need no other reading; the later assignment is the stronger reason."""
     outcome = np.full(len(batch), Outcome.ACCEPTED, np.int8)
     with np.errstate(invalid="ignore"):
-        outcome[batch.time > latest_s] = Outcome.FUTURE
+        outcome[(batch.time > latest_s) | ((batch.flags & Flag.AHEAD) != 0)] = Outcome.FUTURE
         outcome[np.abs(batch.value) > max_abs_value] = Outcome.OUT_OF_RANGE
     outcome[~(np.isfinite(batch.value) & np.isfinite(batch.time))] = Outcome.NOT_FINITE
     outcome[(batch.flags & Flag.RETAINED) != 0] = Outcome.RETAINED

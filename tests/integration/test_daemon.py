@@ -241,7 +241,7 @@ def test_a_fault_is_found_over_a_broker_restart_and_no_reading_is_lost(
 
 POISON = {
     "not_finite": b"NaN",
-    "not_json": b"{'value': 1}",
+    "malformed": b"{'value': 1}",
     "not_text": b"\x00\xff\xfe",
     "nested": b"[" * 30_000,
     "bad_key": b'{"\\ud800": 1}',

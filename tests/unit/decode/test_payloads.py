@@ -1,13 +1,11 @@
 """Payloads: what becomes a reading, and which reason is given for everything else."""
 
 import json
-import math
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from pipeline.decode.payloads import MAX_KEYS, MAX_PAYLOAD_BYTES, Decoded, Reason, Rejection, decode
+from pipeline.decode.payloads import MAX_PAYLOAD_BYTES, Decoded, Reason, Rejection, Skip, decode
+from pipeline.decode.profiles.common import MAX_ITEMS
 from pipeline.decode.topics import Route
 
 ROUTES = [Route.parse("plant/{rest}", "{rest}")]
@@ -38,6 +36,7 @@ def reason(payload: bytes) -> Reason:
         (b"007", 7.0),
         (b"1E-3", 0.001),
         (b"0", 0.0),
+        (b"20,5", 20.5),
     ],
 )
 def test_a_bare_number_is_a_reading_at_its_arrival(payload: bytes, expected: float) -> None:
@@ -52,13 +51,16 @@ def test_each_number_of_a_flat_object_is_a_stream_and_value_keeps_the_plain_name
 def test_the_key_goes_where_the_stream_template_says() -> None:
     routes = [Route.parse("plant/{device}", "{key}.{device}")]
     decoded = decode("plant/p", b'{"t": 1}', ARRIVAL_S, routes)
-    assert decoded == Decoded([("t.p", ARRIVAL_S, 1.0)])
+    assert isinstance(decoded, Decoded)
+    assert decoded.readings == [("t.p", ARRIVAL_S, 1.0)]
 
 
 def test_the_first_route_that_matches_names_the_stream() -> None:
     routes = [Route.parse("plant/p", "first"), *ROUTES]
-    assert decode("plant/p", b"1", ARRIVAL_S, routes) == Decoded([("first", ARRIVAL_S, 1.0)])
-    assert decode("plant/q", b"1", ARRIVAL_S, routes) == Decoded([("q", ARRIVAL_S, 1.0)])
+    for topic, name in (("plant/p", "first"), ("plant/q", "q")):
+        decoded = decode(topic, b"1", ARRIVAL_S, routes)
+        assert isinstance(decoded, Decoded)
+        assert decoded.readings == [(name, ARRIVAL_S, 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,6 @@ def test_the_first_route_that_matches_names_the_stream() -> None:
         ("1772359200", T),
         ("1772359200123", T + 0.123),
         ("2026-03-01T10:00:00Z", T),
-        ("2026-03-01 10:00:00", T),
         ("2026-03-01T12:00:00.5+02:00", T + 0.5),
         (None, ARRIVAL_S),
     ],
@@ -122,7 +123,7 @@ def test_a_time_that_is_no_date_rejects_the_message(given_time: object) -> None:
         (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, Reason.NESTED),
         (b"[" * 100_000, Reason.TOO_LARGE),
         (b"1" * (MAX_PAYLOAD_BYTES + 1), Reason.TOO_LARGE),
-        (b"1" * (MAX_PAYLOAD_BYTES - 1) + b"x", Reason.NOT_JSON),
+        (b"1" * (MAX_PAYLOAD_BYTES - 1) + b"x", Reason.MALFORMED),
         (b'{"value": 1, "value": 2}', Reason.DUPLICATE_KEY),
         (b"true", Reason.NO_NUMBER),
         (b"null", Reason.NO_NUMBER),
@@ -131,12 +132,12 @@ def test_a_time_that_is_no_date_rejects_the_message(given_time: object) -> None:
         (b'{"value": "1_0"}', Reason.NO_NUMBER),
         (b'{"ts": 1772359200}', Reason.NO_NUMBER),
         (b"{}", Reason.NO_NUMBER),
-        (b"1_0", Reason.NOT_JSON),
-        (b"20,5", Reason.NOT_JSON),
-        (b"\xd9\xa1", Reason.NOT_JSON),  # an Arabic-Indic digit, which float() would take
-        (b"{'value': 1}", Reason.NOT_JSON),
-        (b'{"value": 1', Reason.NOT_JSON),
-        (b"2\x000\x00", Reason.NOT_JSON),  # UTF-16 without a mark
+        (b"1_0", Reason.MALFORMED),
+        (b"1,234", Reason.MALFORMED),  # a thousand, or one and a bit?
+        (b"\xd9\xa1", Reason.MALFORMED),  # an Arabic-Indic digit, which float() would take
+        (b"{'value': 1}", Reason.MALFORMED),
+        (b'{"value": 1', Reason.MALFORMED),
+        (b"2\x000\x00", Reason.MALFORMED),  # UTF-16 without a mark
         ("20.5".encode("utf-16"), Reason.NOT_TEXT),
         (b"\x00\xff\xfe\x80", Reason.NOT_TEXT),
         (b'{"a": "\xed\xa0\x80"}', Reason.NOT_TEXT),  # a surrogate in UTF-8
@@ -144,58 +145,44 @@ def test_a_time_that_is_no_date_rejects_the_message(given_time: object) -> None:
         (b" \r\n", Reason.EMPTY),
         (b'{"\\ud800": 1}', Reason.BAD_KEY),
         (b'{"": 1}', Reason.BAD_KEY),
-        (b'{"room temperature": 1}', Reason.BAD_KEY),
         (b'{"a\\nb": 1}', Reason.BAD_KEY),
         (b'{"' + b"k" * 128 + b'": 1}', Reason.BAD_KEY),
         (b"[1, 2]", Reason.NESTED),
-        (b'{"a": {"b": 1}}', Reason.NESTED),
+        (b'{"a":' * 12 + b"1" + b"}" * 12, Reason.NESTED),
         (b'{"a": [1], "unit": "C"}', Reason.NESTED),
-        (json.dumps({f"k{i}": i for i in range(MAX_KEYS + 1)}).encode(), Reason.TOO_MANY_KEYS),
+        (json.dumps({f"k{i}": i for i in range(MAX_ITEMS + 1)}).encode(), Reason.TOO_MANY_KEYS),
     ],
 )
 def test_poison_is_rejected_with_its_own_reason(payload: bytes, expected: Reason) -> None:
     assert reason(payload) is expected
 
 
-@pytest.mark.parametrize("topic", ["", "other/p", "plant", "plant/a b", "plant/\ud800", "plant/" + "x" * 60_000])
+@pytest.mark.parametrize(
+    "topic", ["", "other/p", "plant", "plant/a'b", "plant//x", "plant/../x", "plant/\ud800", "plant/" + "x" * 60_000]
+)
 def test_a_topic_that_names_no_stream_is_a_reason_too(topic: str) -> None:
-    assert decode(topic, b"1", ARRIVAL_S, ROUTES) == Rejection(Reason.BAD_TOPIC)
+    decoded = decode(topic, b"1", ARRIVAL_S, ROUTES)
+    assert isinstance(decoded, Rejection)
+    assert decoded.reason is Reason.BAD_TOPIC
 
 
 def test_what_is_wrong_beside_a_reading_is_skipped_and_told() -> None:
-    decoded = decode("plant/p", b'{"a": 1, "b": NaN, "c d": 2, "e": {"f": 3}}', ARRIVAL_S, ROUTES)
-    assert decoded == Decoded([("p/a", ARRIVAL_S, 1.0)], [Reason.NOT_FINITE, Reason.BAD_KEY])
+    decoded = decode("plant/p", b'{"a": 1, "b": NaN, "c\\nd": 2, "e": [3]}', ARRIVAL_S, ROUTES)
+    assert isinstance(decoded, Decoded)
+    assert decoded.readings == [("p/a", ARRIVAL_S, 1.0)]
+    assert decoded.skipped == [Skip.NOT_FINITE, Skip.BAD_KEY]
+
+
+def test_objects_inside_objects_are_walked_and_names_are_brought_into_the_allow_list() -> None:
+    assert readings(b'{"room temperature": 1, "a": {"b": {"c": 2}}}') == [
+        ("p/room_temperature", ARRIVAL_S, 1.0),
+        ("p/a/b/c", ARRIVAL_S, 2.0),
+    ]
 
 
 def test_as_many_keys_as_are_allowed_are_read() -> None:
-    assert len(readings(json.dumps({f"k{i}": i for i in range(MAX_KEYS)}).encode())) == MAX_KEYS
+    assert len(readings(json.dumps({f"k{i}": i for i in range(MAX_ITEMS)}).encode())) == MAX_ITEMS
 
 
 def test_there_are_at_most_twelve_reasons() -> None:
     assert len(Reason) <= 12
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=5),
-    max_leaves=10,
-)
-time_like = st.dictionaries(st.sampled_from(["time", "ts", "value", "a"]), json_values | st.datetimes().map(str))
-
-
-@given(
-    topic=st.text(max_size=20) | st.just("plant/p"),
-    payload=st.binary(max_size=200)
-    | json_values.map(lambda value: json.dumps(value).encode())
-    | time_like.map(lambda value: json.dumps(value).encode()),
-)
-@example(topic="plant/p", payload=b'{"ts": "9999-12-31T23:59:59-23:59", "value": 1}')
-def test_decoding_is_total_and_gives_only_finite_readings(topic: str, payload: bytes) -> None:
-    decoded = decode(topic, payload, ARRIVAL_S, ROUTES)
-    if isinstance(decoded, Decoded):
-        assert decoded.readings
-        for name, time_s, value in decoded.readings:
-            assert name.isascii()
-            assert 1 <= len(name) <= 128
-            assert math.isfinite(time_s)
-            assert math.isfinite(value)

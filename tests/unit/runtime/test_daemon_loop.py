@@ -18,9 +18,8 @@ from pipeline.core.errors import ForetellError
 from pipeline.core.records import EpisodeEvent, Event, Readings, Steps
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.forecast.baselines import N_FORECASTERS
-from pipeline.runtime.daemon import FINETUNE_BITE, MAX_FAILURES, Daemon
+from pipeline.runtime.daemon import FINETUNE_BITE, MAX_FAILURES, Daemon, run_until_signalled
 from pipeline.runtime.session import FleetView, Session
-from pipeline.runtime.signals import run_until_signalled
 from pipeline.sinks.outgoing import Outgoing
 from pipeline.sinks.publisher import Publisher
 from pipeline.sources.inbox import Message
@@ -229,6 +228,7 @@ def test_a_rejected_message_is_logged_once_per_reason_and_its_text_is_escaped(ca
     daemon.stop()
     daemon.run()
     (line,) = [vars(each)["fields"] for each in caplog.records if each.message == "message rejected"]
+    assert line.pop("detail")
     assert line == {"reason": "bad_topic", "topic": "other\\n\\x1b[31m", "size_bytes": 1}
 
 
@@ -241,7 +241,7 @@ def test_metrics_show_the_last_snapshot_while_there_is_no_broker() -> None:
             lines = answer.read().decode().splitlines()
     assert "foretell_mqtt_connected 0.0" in lines
     assert 'foretell_readings_total{outcome="accepted"} 0.0' in lines
-    assert 'foretell_messages_total{outcome="not_json"} 0.0' in lines
+    assert 'foretell_messages_total{outcome="malformed"} 0.0' in lines
     assert 'foretell_residual_value{stream="pump"} 2.0' in lines
     assert "foretell_finetune_lag_rounds 3.0" in lines
     assert 'foretell_finetune_runs_total{outcome="died"} 0.0' in lines

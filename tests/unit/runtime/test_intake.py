@@ -30,16 +30,25 @@ def test_readings_keep_the_order_of_the_messages_and_share_names() -> None:
     assert intake.outcomes == {"accepted": 3}
 
 
-def test_rejections_are_counted_by_reason_with_one_example_each() -> None:
-    batch = [message("sensors/a", b"x"), message("other", b"1"), message("sensors/b", b"y"), message("sensors/c", b"1")]
+def test_rejections_are_counted_by_reason_with_the_last_example_of_each() -> None:
+    batch = [
+        message("sensors/a", b"{x"),
+        message("other", b"1"),
+        message("sensors/b", b"{y\x1b[31m"),
+        message("sensors/c", b"1"),
+    ]
     intake = take_in(batch, ROUTES)
-    assert intake.outcomes == {"not_json": 2, "bad_topic": 1, "accepted": 1}
-    assert intake.examples == {"not_json": batch[0], "bad_topic": batch[1]}
+    assert intake.outcomes == {"malformed": 2, "bad_topic": 1, "accepted": 1}
+    assert {reason: sample.topic for reason, sample in intake.samples.items()} == {
+        "malformed": "sensors/b",  # the last
+        "bad_topic": "other",
+    }
+    assert intake.samples["malformed"].payload == "{y\\x1b[31m"
     assert len(intake.readings) == 1
 
 
 def test_numbers_skipped_inside_accepted_messages_are_counted() -> None:
-    intake = take_in([message("sensors/a", b'{"x": 1, "y": NaN, "no name": 2}')], ROUTES)
+    intake = take_in([message("sensors/a", b'{"x": 1, "y": NaN, "no\\nname": 2}')], ROUTES)
     assert intake.skipped == {"not_finite": 1, "bad_key": 1}
 
 
