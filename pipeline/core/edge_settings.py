@@ -55,8 +55,8 @@ class TopicSettings(Section):
     profile: str = Field(
         "auto",
         pattern=r"^[a-z0-9_]{1,32}$",
-        title="Family of the publishers; auto to recognise it. docs/formats.md lists them.",
-        description="'foretell explain-message' says which one reads a message, and what of it.",
+        title="Family of the publishers; auto to recognise it, mapping for paths of your own.",
+        description="Named where families look alike: zigbee2mqtt, tasmota, sparkplug.",
     )
     timezone: str = Field(
         "",

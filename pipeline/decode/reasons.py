@@ -1,7 +1,7 @@
 """Why a message, or one value of it, gave no reading: the names that metrics and explanations use.
 
 Also what should then be asked of its publisher.
-The sets are fixed, so they may be metric labels; what they say in words is for ``foretell explain-message``.
+The sets are fixed, so they may be metric labels; README and CHANGELOG use them too.
 """
 
 from dataclasses import dataclass
