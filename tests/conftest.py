@@ -98,6 +98,12 @@ def free_port() -> int:
             return port
 
 
+@pytest.fixture(autouse=True)
+def _state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Daemons that tests start keep their state in a folder of that test, never in the user's."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path_factory.getbasetemp() / f"state-{secrets.token_hex(4)}"))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The repository's root folder."""

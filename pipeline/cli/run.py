@@ -23,6 +23,9 @@ def run(
     settings = load_settings(config)
     configure_logging(settings.runtime.log_level, sys.stdout)
 
-    from pipeline.runtime.daemon import Daemon, run_until_signalled
+    from pipeline.runtime.daemon import Daemon
+    from pipeline.runtime.signals import run_until_signalled
+    from pipeline.runtime.state_folder import open_store
 
-    run_until_signalled(Daemon(settings, reload=lambda: load_settings(config)))
+    with open_store(settings.store) as store:
+        run_until_signalled(Daemon(settings, store=store, reload=lambda: load_settings(config)))

@@ -5,7 +5,9 @@ Bounded: the newest few surprising readings of each stream. Refuses to know what
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
@@ -159,6 +161,22 @@ class Surprises:
             )
             for i in order.tolist()
         )
+
+    def dump(self) -> list[list[Any]]:
+        """Return what is kept as plain values: name, number of surprising readings, and the rings of each stream."""
+        rings = (self._time, self._score, self._level)
+        return [
+            [name, int(self._n[i]), *(ring[i].tolist() for ring in rings)] if self._n[i] else [name]
+            for i, name in enumerate(self._names)
+        ]
+
+    def load(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Take over what ``dump`` returned; nothing may be kept yet."""
+        for name, *kept in rows:
+            self.admit(name)
+            if kept:
+                slot = self._slots[name]
+                self._n[slot], self._time[slot], self._score[slot], self._level[slot] = kept
 
     def _grow(self, capacity: int) -> None:
         """Make room for more streams."""

@@ -77,7 +77,7 @@ def _is_ready(model: Model, state: State, slots: I64) -> Bool:
     return ready
 
 
-def fine_tune_groups(model: Model, state: State, groups: I64) -> list[Taught]:
+def fine_tune_groups(model: Model, state: State, groups: I64) -> list[tuple[Lesson, Taught]]:
     """Fine-tune networks here and now.
 
     Args:
@@ -86,13 +86,14 @@ def fine_tune_groups(model: Model, state: State, groups: I64) -> list[Taught]:
         groups: Networks, from ``due_groups``.
 
     Returns:
-        What became of them, in parts.
+        Their lessons and what became of them, in parts.
     """
     results = []
     for chunk in chunks(model, state, groups):
         lesson = prepare(model, state, chunk)
-        results.append(teach(lesson, model.settings))
-        apply(model, state, lesson, results[-1])
+        taught = teach(lesson, model.settings)
+        apply(model, state, lesson, taught)
+        results.append((lesson, taught))
     return results
 
 

@@ -13,10 +13,14 @@ from pipeline.core.columns import AnyArray
 from pipeline.flow.learning import Taught
 from pipeline.flow.lessons import Lesson
 from pipeline.flow.sealing import SnapshotError, seal, unseal
+from pipeline.flow.state import Model
 from pipeline.forecast.gate import Outcome
 
 _LESSON_MAGIC = b"FTLESSN1"
 _TAUGHT_MAGIC = b"FTTAUGT1"
+_LEARNT_MAGIC = b"FTLEARN1"
+#: What ``apply`` needs of a lesson, beside the bank.
+_PLACE = ("groups", "key", "n_rounds", "slots", "network_of", "n", "middle", "spread", "interval")
 _CPU = "cpu_s"
 _HEADER_BYTES = 16_384  # of an answer, beside its arrays: far more than it has
 
@@ -62,6 +66,43 @@ def unpack_taught(data: bytes, lesson: Lesson) -> tuple[Taught, float]:
     if not np.isin(arrays["outcome"], list(Outcome)).all() or (arrays["v"] < 0).any():
         raise SnapshotError("an outcome that there is not, or a negative second moment")
     return Taught(**{name: array.copy() for name, array in arrays.items()}), _seconds(metadata.get(_CPU, ""))
+
+
+def pack_learnt(lesson: Lesson, taught: Taught) -> bytes:
+    """Return what ``apply`` did as bytes: weights of accepted challengers alone, all else follows from the bank."""
+    is_accepted = taught.outcome == Outcome.ACCEPTED
+    arrays = {name: getattr(lesson, name) for name in _PLACE}
+    arrays |= {name: getattr(taught, name)[is_accepted] for name in ("weights", "m", "v")}
+    arrays |= {"now_" + name: getattr(taught, name) for name in ("n_steps", "outcome", "is_rolled_back")}
+    return seal(_LEARNT_MAGIC, arrays, {})
+
+
+def unpack_learnt(data: bytes, model: Model) -> tuple[Lesson, Taught]:
+    """Return what to ``apply`` to a model that is as it was when ``pack_learnt`` was called.
+
+    Raises:
+        SnapshotError: Of another version, damaged, or of other networks.
+    """
+    arrays, _ = unseal(_LEARNT_MAGIC, data)
+    try:
+        outcome, is_rolled_back = arrays["now_outcome"], arrays["now_is_rolled_back"]
+        bank = model.bank.take(arrays["groups"])
+        nothing = np.zeros(0)
+        given: dict[str, AnyArray] = {field.name: nothing for field in fields(Lesson)} | {
+            name: arrays[name] for name in _PLACE
+        }
+        champion = np.where(is_rolled_back[:, None, None], bank["previous"], bank["weights"])
+        is_accepted = outcome == Outcome.ACCEPTED
+        now = {"weights": champion.copy(), "m": bank["m"].copy(), "v": bank["v"].copy()}
+        for name, array in now.items():
+            array[is_accepted] = arrays[name]
+        previous = np.where(is_accepted[:, None, None], champion, bank["previous"])
+    except (KeyError, IndexError, ValueError) as error:
+        raise SnapshotError(f"fine-tune of other networks: {error}") from error
+    taught = Taught(
+        **now, previous=previous, n_steps=arrays["now_n_steps"], outcome=outcome, is_rolled_back=is_rolled_back
+    )
+    return Lesson(**given), taught
 
 
 def max_answer_bytes(lesson: Lesson) -> int:

@@ -5,7 +5,7 @@ Nothing in the bytes is executed.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
 import numpy as np
@@ -16,6 +16,14 @@ from pipeline.core.columns import AnyArray
 from pipeline.core.errors import ForetellError
 
 _DIGEST_BYTES = 32
+#: What safetensors calls the types of numbers that are kept.
+_TYPES = {
+    **{f"f{n}": f"F{8 * n}" for n in (4, 8)},
+    **{f"i{n}": f"I{8 * n}" for n in (1, 2, 4, 8)},
+    **{f"u{n}": f"U{8 * n}" for n in (1, 2, 4, 8)},
+    "b1": "BOOL",
+}
+_ALIGNMENT = 8
 
 
 class SnapshotError(ForetellError):
@@ -45,6 +53,40 @@ def unseal(magic: bytes, data: bytes) -> tuple[dict[str, AnyArray], dict[str, st
     body = data[start:]
     if blake2b(body, digest_size=_DIGEST_BYTES).digest() != data[len(magic) : start]:
         raise SnapshotError("damaged snapshot: its checksum does not agree")
+    return parse(body)
+
+
+def chunks(arrays: Mapping[str, AnyArray], metadata: dict[str, str]) -> Iterator[bytes | memoryview]:
+    """Yield arrays and texts in safetensors' format, a piece at a time: what is large need not be held twice.
+
+    Example:
+        >>> arrays, texts = parse(b"".join(chunks({"a": np.arange(3)}, {"b": "c"})))
+        >>> arrays["a"].tolist(), texts
+        ([0, 1, 2], {'b': 'c'})
+    """
+    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))  # so that every array lies aligned
+    header: dict[str, object] = {"__metadata__": metadata}
+    at = 0
+    for name in names:
+        array = arrays[name]
+        end = at + array.nbytes
+        header[name] = {"dtype": _TYPES[array.dtype.str[1:]], "shape": array.shape, "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for name in names:
+        if arrays[name].nbytes:
+            yield np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data
+
+
+def parse(body: bytes) -> tuple[dict[str, AnyArray], dict[str, str]]:
+    """Return arrays and texts of bytes in safetensors' format that somebody else has vouched for.
+
+    Raises:
+        SnapshotError: They are something else.
+    """
     try:
         arrays = safetensors.numpy.load(body)
         header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])

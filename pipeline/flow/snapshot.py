@@ -1,14 +1,17 @@
 """A shard and its networks as sealed bytes, and back; what belongs to other settings is refused."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
 from pipeline.core.columns import AnyArray, SlotArrays
 from pipeline.core.records import I64
 from pipeline.core.settings import Settings
-from pipeline.flow.sealing import SnapshotError, seal, unseal
+from pipeline.flow.sealing import SnapshotError, chunks, parse, seal, unseal
+from pipeline.flow.sharing import networks
 from pipeline.flow.state import Model, State
 from pipeline.flow.verdicts import give_ranges
 from pipeline.flow.wiring import wire
@@ -18,6 +21,7 @@ from pipeline.forecast.network import network_for
 _STATE_MAGIC = b"FTSTATE2"
 _MODEL_MAGIC = b"FTMODEL2"
 _NAMES = "streams"
+_FORMAT = "format"
 
 
 def pack(state: State, streams: Sequence[str] | None = None) -> bytes:
@@ -58,7 +62,10 @@ def unpack(data: bytes, settings: Settings) -> State:
     Raises:
         SnapshotError: Wrong kind or version, damaged, or made with other sizes.
     """
-    arrays, metadata = unseal(_STATE_MAGIC, data)
+    return _state(*unseal(_STATE_MAGIC, data), settings)
+
+
+def _state(arrays: dict[str, AnyArray], metadata: Mapping[str, str], settings: Settings) -> State:
     names = json.loads(metadata[_NAMES])
     state = State.empty(settings, capacity=max(1, len(names)))
     state.table.restore(names)
@@ -83,11 +90,84 @@ def unpack_model(data: bytes, settings: Settings) -> Model:
         SnapshotError: Wrong kind or version, damaged, or made with other sizes.
     """
     arrays, _ = unseal(_MODEL_MAGIC, data)
+    return _model(arrays, settings)
+
+
+def _model(arrays: dict[str, AnyArray], settings: Settings) -> Model:
     n_groups = len(arrays["key"]) if "key" in arrays else 0
     network = network_for(settings.forecast)
     bank = empty_bank(n_groups, network, settings.forecast.ensemble)
     _put(bank, np.arange(n_groups), arrays)
     return Model(settings, bank, network)
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Arrays that nobody changes any more, and texts: what ``chunks`` makes a file of, on any thread."""
+
+    arrays: dict[str, AnyArray]
+    texts: dict[str, str]
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """Yield the bytes of a safetensors file."""
+        return chunks(self.arrays, self.texts)
+
+
+def copy_state(state: State, texts: Mapping[str, str]) -> Copied:
+    """Copy the shard, for a file of its own, with texts of the caller's beside it."""
+    n = len(state.table.names)
+    arrays = {
+        f"{part}.{name}": a[:n].copy() for part, stage in state.parts().items() for name, a in stage.arrays().items()
+    }
+    return Copied(arrays, {_FORMAT: _STATE_MAGIC.decode(), _NAMES: json.dumps(state.table.names), **texts})
+
+
+def copy_model(model: Model) -> Copied:
+    """Copy the networks, for a file of their own."""
+    arrays = {name: array.copy() for name, array in model.bank.arrays().items()}
+    return Copied(arrays, {_FORMAT: _MODEL_MAGIC.decode()})
+
+
+def parse_state(data: bytes, settings: Settings) -> tuple[State, dict[str, str]]:
+    """Return the shard of a file made of ``copy_state``, and the texts beside it.
+
+    Raises:
+        SnapshotError: Wrong kind or version, or made with other sizes.
+    """
+    arrays, texts = _parse(data, _STATE_MAGIC)
+    return _state(arrays, texts, settings), texts
+
+
+def parse_model(data: bytes, settings: Settings) -> Model:
+    """Return the networks of a file made of ``copy_model``.
+
+    Raises:
+        SnapshotError: Wrong kind or version, made with other sizes, or not finite.
+    """
+    arrays, _ = _parse(data, _MODEL_MAGIC)
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise SnapshotError(f"{name}: not finite")
+    return _model(arrays, settings)
+
+
+def fingerprint(model: Model, state: State) -> str:
+    """Return a SHA-256 over a shard and the networks it uses: equal where every number is equal."""
+    digest = sha256()
+    n = len(state.table.names)
+    arrays = {f"{part}.{name}": a[:n] for part, stage in state.parts().items() for name, a in stage.arrays().items()}
+    for part in chunks(arrays, {_NAMES: json.dumps(state.table.names)}):
+        digest.update(part)
+    for part in chunks(model.bank.take(networks(state)), {}):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parse(data: bytes, magic: bytes) -> tuple[dict[str, AnyArray], dict[str, str]]:
+    arrays, texts = parse(data)
+    if texts.get(_FORMAT) != magic.decode():
+        raise SnapshotError(f"not a snapshot of this version: {texts.get(_FORMAT, 'of no kind')[:40]!r}")
+    return arrays, texts
 
 
 def _put(part: SlotArrays, slots: I64, arrays: dict[str, AnyArray]) -> None:

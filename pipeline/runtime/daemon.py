@@ -7,7 +7,6 @@ know how any stage works.
 """
 
 import logging
-import signal
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from pipeline.runtime.budgets import FEWER_SERIES, Budgets, Sacrifice, memory_bu
 from pipeline.runtime.clocks import SystemClock
 from pipeline.runtime.incidents import Incidents
 from pipeline.runtime.intake import Intake, checked_routes, take_in
+from pipeline.runtime.keeper import Keeper
 from pipeline.runtime.life import LifeSigns
 from pipeline.runtime.life_routes import life_routes
 from pipeline.runtime.reload import merged
@@ -31,11 +31,14 @@ from pipeline.runtime.status import status_document
 from pipeline.runtime.telemetry import Telemetry, foretell_version
 from pipeline.runtime.teller import Teller
 from pipeline.runtime.tuner import Tuner
+from pipeline.sinks.alerts import iso_time
 from pipeline.sinks.exporter import Exporter
 from pipeline.sinks.outbox import Outbox
 from pipeline.sinks.publisher import Publisher
 from pipeline.sources.inbox import Inbox, Message
 from pipeline.sources.mqtt import RECEIVE_MAXIMUM, Connection, MqttSource
+from pipeline.store.files import StoreError
+from pipeline.store.store import Store
 
 #: How long the worker waits for a message before it looks whether it should stop, seconds.
 IDLE_S = 0.2
@@ -47,8 +50,6 @@ FINETUNE_BITE = 8
 MAX_FAILURES = 5
 #: Pause between two log lines about the same kind of rejection, seconds.
 REJECTION_LOG_S = 60.0
-#: Messages that wait for the broker's acknowledgement at most.
-MAX_OUTBOX = 10_000
 #: Of the 10 s that a stop may take: to score what waits, and to hand over alerts, seconds.
 DRAIN_LIMIT_S = 3.0
 FLUSH_LIMIT_S = 1.5
@@ -63,6 +64,7 @@ class Daemon:
         settings: All settings.
         clock: Gives the current time; the machine's by default.
         session: Scores the readings; a new one by default.
+        store: Keeps what must survive a restart, and is closed at the end; None keeps everything in memory.
         metrics_port: Overrides ``metrics.port``; 0 for any free port.
         on_events: Called on the worker's thread with the episodes that opened or closed.
         reload: Reads the configuration again, for ``reload``.
@@ -83,6 +85,7 @@ class Daemon:
         *,
         clock: Clock | None = None,
         session: Session | None = None,
+        store: Store | None = None,
         metrics_port: int | None = None,
         on_events: Callable[[list[EpisodeEvent]], None] | None = None,
         reload: Callable[[], Settings] | None = None,
@@ -95,12 +98,12 @@ class Daemon:
         self._session = session or Session(settings)
         self._on_events = on_events or (lambda _events: None)
         self.inbox = Inbox(max(settings.runtime.inbox_messages, RECEIVE_MAXIMUM))
-        filters = [route.filter for route in self._routes]
-        self._source = MqttSource(settings.mqtt, filters, self.inbox, self._clock, MAX_PAYLOAD_BYTES)
+        self._filters = [route.filter for route in self._routes]
+        self._source = MqttSource(settings.mqtt, self._filters, self.inbox, self._clock, MAX_PAYLOAD_BYTES)
         # A connection of its own: on a stop the input ends first, and alerts still go out.
         self._outlet = Connection(settings.mqtt, f"{settings.mqtt.client_id}-alerts", keep_session=False)
         self._publisher = Publisher(self._outlet.client)
-        self._outbox = Outbox(MAX_OUTBOX)
+        self._outbox = Outbox(settings.store.outbox_messages)
         self._teller = Teller(settings, self._outbox)
         self._life = LifeSigns(self._source)
         self._exporter = Exporter()
@@ -108,6 +111,7 @@ class Daemon:
         self._tuner = Tuner(settings, self._telemetry.observe_finetune)
         self._incidents = Incidents(settings)
         self._budgets = Budgets(memory_budget(settings.runtime.memory_mb), time.monotonic())
+        self._keeper = Keeper(self._session, self._incidents, self._outbox, store)
         self._is_stopping = False
         self._n_failures_in_a_row = 0
         self._refreshed_s = float("-inf")
@@ -121,7 +125,7 @@ class Daemon:
 
         Raises:
             UsageError: The metrics port is taken.
-            ForetellError: Another client took our client id, or batches kept failing.
+            ForetellError: Another client took our client id, batches kept failing, or state cannot be written.
         """
         self._start()
         try:
@@ -140,6 +144,7 @@ class Daemon:
 
     def _start(self) -> None:
         metrics, mqtt = self._settings.metrics, self._settings.mqtt
+        self._restore()
         self._refresh()
         routes = life_routes(self._life, self._status)
         self.metrics_port = self._exporter.start(metrics, self.metrics_port, routes) if metrics.enabled else 0
@@ -147,7 +152,7 @@ class Daemon:
             "version": foretell_version(),
             "site": self._settings.site,
             "broker": f"{mqtt.host}:{mqtt.port}",
-            "topics": [route.filter for route in self._routes],
+            "topics": self._filters,
             "metrics": f"http://{metrics.host}:{self.metrics_port}/metrics" if metrics.enabled else None,
         }
         _log.info("started", extra={"fields": fields})
@@ -155,10 +160,19 @@ class Daemon:
             self._outlet.start()
         self._source.connection.start()
 
+    def _restore(self) -> None:
+        """Go on from what the store has, and tell what it has lost."""
+        self._source.outdated = self._keeper.outdated_filters(self._filters)
+        for what, text in self._keeper.restore():
+            self._teller.tell_system(what, text, iso_time(self._clock.now()))
+
     def _turn(self) -> None:
         """Do one round of the worker's loop."""
         runtime = self._settings.runtime
-        messages = self.inbox.drain(runtime.batch_messages, runtime.batch_s, IDLE_S)
+        if self._keeper.is_blocked:
+            time.sleep(IDLE_S)  # the broker keeps what we cannot
+        n_messages = 0 if self._keeper.is_blocked else runtime.batch_messages
+        messages = self.inbox.drain(n_messages, runtime.batch_s, IDLE_S)
         self._guarded(messages)
         for connection in (self._source.connection, self._outlet):
             if connection.failure:
@@ -179,6 +193,7 @@ class Daemon:
             return
         self._settings = settings
         self._session.take_settings(settings)
+        self._keeper.want_checkpoint()  # a replay would decide what came before by the new settings
         self._telemetry.take_settings(settings)
         self._teller.take_settings(settings)
         logging.getLogger().setLevel(settings.runtime.log_level.upper())
@@ -210,6 +225,8 @@ class Daemon:
         """Work through a batch; one error costs a batch, many in a row end the daemon."""
         try:
             self._work(messages)
+        except StoreError:  # going on would lose what was promised
+            raise
         except Exception as error:
             self._telemetry.n_batch_failures += 1
             self._n_failures_in_a_row += 1
@@ -228,21 +245,24 @@ class Daemon:
                 self._score(messages)
         finally:
             self._settle(messages)
+        self._keeper.checkpoint()
         if not self._is_stopping and self.sacrifice < Sacrifice.TRAINING:
             self._fine_tune()
         if time.monotonic() - self._refreshed_s >= REFRESH_S:
             self._refresh()
 
     def _score(self, messages: list[Message]) -> None:
-        intake = take_in(messages, self._routes, self._memory, self._settings.streams.future_s)
+        new, note = self._keeper.sift(messages)
+        intake = take_in(new, self._routes, self._memory, self._settings.streams.future_s)
         self._telemetry.count_intake(intake)
         self._log_rejections(intake)
         self._ask(intake.requests)
         for device in intake.dead:
             _log.warning("device gone", extra={"fields": {"device": device}})
         now_s = self._clock.now()
+        note(intake.readings, now_s)
         if len(intake.readings):
-            with self._telemetry.timed_step():
+            with self._telemetry.timed_step(self._keeper.scored):
                 steps = self._session.process(intake.readings, now_s)
             if intake.priors:
                 self._session.tell(intake.priors)
@@ -255,9 +275,13 @@ class Daemon:
         self._telemetry.last_arrival_s = messages[-1].arrival_s
 
     def _settle(self, messages: list[Message]) -> None:
-        """Acknowledge what has been dealt with, good or bad, and send what there is to tell."""
+        """Write down what was dealt with, good or bad; only then acknowledge it. Send what there is to tell."""
+        if self._source.is_tidy:
+            self._source.is_tidy, self._source.outdated = False, []
+            self._keeper.forget_filters(self._filters)
         receipts = [message.receipt for message in messages if message.receipt is not None]
-        self._source.connection.acknowledge([*self.inbox.take_dropped(), *receipts])
+        self._source.connection.acknowledge(self._keeper.commit([*self.inbox.take_dropped(), *receipts]))
+        self._life.degraded = "the disk is full, nothing is acknowledged" if self._keeper.is_degraded else ""
         self._send()
 
     def _send(self, wait_s: float = 0.0) -> None:
@@ -318,6 +342,7 @@ class Daemon:
             "mqtt_connected": float(self._source.connection.is_connected),
             "mqtt_connects_total": self._source.connection.n_connects,
             "mqtt_failures_total": self._source.n_failures,
+            **self._keeper.metrics(),
         }
         self._exporter.publish(self._telemetry.snapshot(self._session, self.latest, self._tuner.lost, edge))
 
@@ -349,9 +374,11 @@ class Daemon:
                 self._guarded(self.inbox.drain(runtime.batch_messages, 0.0, 0.0))
             self._source.connection.stop()
             self._flush()
+            self._keeper.commit([])
         finally:
             self._source.connection.stop()
             self._outlet.stop()
+            self._keeper.close()
             self._exporter.stop()
         self.latest = self._session.view()
         _log.info("stopped", extra={"fields": {"n_unscored": self.inbox.depth, "n_unsent": len(self._outbox)}})
@@ -362,26 +389,3 @@ class Daemon:
         self._send()
         while len(self._outbox) and (left_s := flushed_by_s - time.monotonic()) > 0:
             self._send(left_s)
-
-
-def run_until_signalled(daemon: Daemon) -> None:
-    """Run a daemon in the main thread until SIGTERM or SIGINT; SIGHUP reads the configuration again.
-
-    A second signal to stop ends the process at once.
-    """
-    signals = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in (*signals, signal.SIGHUP)}
-
-    def stop(_number: int, _frame: object) -> None:
-        for number in signals:
-            signal.signal(number, signal.SIG_DFL)
-        daemon.stop()
-
-    for number in signals:
-        signal.signal(number, stop)
-    signal.signal(signal.SIGHUP, lambda _number, _frame: daemon.reload())
-    try:
-        daemon.run()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -5,9 +5,11 @@ and an ``Incident`` for each device of which there is something new to say. It f
 which asks once at its end, tells what the daemon tells batch after batch. Refuses to know where alerts go.
 """
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 import numpy as np
 
@@ -77,6 +79,19 @@ class Incidents:
             running.hear(arrived, math.inf)
         newest_s = float(readings.time[steps.outcome == Outcome.ACCEPTED].max(initial=-math.inf))
         return Told(alerts, self._due(newest_s))
+
+    def dump(self) -> str:
+        """Return what it remembers as JSON."""
+        running = [asdict(each) for each in self._current.values()]
+        return json.dumps({"surprises": self._surprises.dump(), "running": running, "changed": list(self._changed)})
+
+    def load(self, text: str) -> None:
+        """Take over what ``dump`` returned; nothing may be remembered yet."""
+        kept = json.loads(text)
+        self._surprises.load(kept["surprises"])
+        self._device_of = {row[0]: self._surprises.admit(row[0]) for row in kept["surprises"]}
+        self._current = {each["device"]: _Running.from_plain(each) for each in kept["running"]}
+        self._changed = dict.fromkeys(kept["changed"])
 
     def _admit(self, readings: Readings, steps: Steps) -> None:
         """Make streams known that have their first accepted reading, or an event."""
@@ -187,6 +202,18 @@ class _Running:
     at_s: float = -math.inf
     told_s: float = -math.inf
     told: Incident | None = None
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Self:
+        """Return what ``asdict`` was given."""
+        told = plain["told"]
+        if told is not None:
+            members = tuple(Member(**member) for member in told["members"])
+            told = Incident(
+                **{name: value for name, value in told.items() if name != "severity"} | {"members": members}
+            )
+        members_now = {stream: Member(**member) for stream, member in plain["members"].items()}
+        return cls(**plain | {"members": members_now, "told": told})
 
     @property
     def incident(self) -> str:

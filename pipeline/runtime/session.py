@@ -5,8 +5,9 @@ daemon, replay, the demo and the benchmark all drive this class; it refuses to k
 come from or where steps go.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +16,11 @@ from pipeline.core.records import F64, I32, I64, U16, Batch, Bool, Detail, Healt
 from pipeline.core.settings import Settings
 from pipeline.detect.episodes import severity
 from pipeline.flow.engine import update
-from pipeline.flow.learning import Taught, debts, due_groups, fine_tune_groups
+from pipeline.flow.learning import Taught, apply, debts, due_groups, fine_tune_groups
+from pipeline.flow.lessons import Lesson
 from pipeline.flow.priors import tell_priors
 from pipeline.flow.sharing import admit, merge_kinds, networks
-from pipeline.flow.state import State, new_model
+from pipeline.flow.state import Model, State, new_model
 from pipeline.forecast.baselines import N_FORECASTERS, Forecaster
 from pipeline.forecast.gate import Outcome as FineTune
 
@@ -98,6 +100,9 @@ class Session:
         fine_tunes: Fine-tunes so far by outcome (``gate.Outcome``, lower case), and how many were ``rolled_back``.
         n_drifts: Drifts so far.
         n_promised: False alarms that the budget has allowed so far, of all streams.
+        on_learnt: Told of each lesson that was applied, after it was.
+        on_admission: Told whether new streams are taken from now on.
+        on_merged: Told that kinds were merged until so many networks were left.
 
     Example:
         >>> session = Session(Settings())
@@ -115,6 +120,9 @@ class Session:
         self.fine_tunes = dict.fromkeys([*(outcome.name.lower() for outcome in FineTune), "rolled_back"], 0)
         self.n_drifts = 0
         self.n_promised = 0.0
+        self.on_learnt: Callable[[Lesson, Taught], None] = lambda _lesson, _taught: None
+        self.on_admission: Callable[[bool], None] = lambda _is_open: None
+        self.on_merged: Callable[[int], None] = lambda _n_most: None
 
     def process(self, readings: Readings, now: float) -> Steps:
         """Score readings, then learn from them in O(1).
@@ -161,6 +169,7 @@ class Session:
         """Take new streams up to ``streams.max_streams``, or none."""
         table = self.state.table
         table.max_streams = self.settings.streams.max_streams if is_open else len(table)
+        self.on_admission(is_open)
 
     def fine_tune(self, max_groups: int | None = None) -> int:
         """Fine-tune the networks that are due, largest debt first.
@@ -173,9 +182,14 @@ class Session:
         """
         self.relieve()
         groups = due_groups(self.model, self.state)[:max_groups]
-        for taught in fine_tune_groups(self.model, self.state, groups):
-            self.count(taught)
+        for lesson, taught in fine_tune_groups(self.model, self.state, groups):
+            self._note(lesson, taught)
         return len(groups)
+
+    def learn(self, lesson: Lesson, taught: Taught) -> None:
+        """Put what became of a lesson in force, and count it."""
+        apply(self.model, self.state, lesson, taught)
+        self._note(lesson, taught)
 
     def relieve(self) -> int:
         """With ``sharing: auto``, let kinds share where memory or training falls short; return networks saved."""
@@ -184,13 +198,38 @@ class Session:
             return 0
         n = self.n_networks()
         n_most = min(forecast.max_networks, n // 2 if self.training_lag() > _MOST_LAG else n)
-        return merge_kinds(self.model, self.state, n_most) if n > n_most else 0
+        return self.merge(n_most) if n > n_most else 0
 
-    def count(self, taught: Taught) -> None:
-        """Count what became of fine-tunes."""
+    def merge(self, n_most: int) -> int:
+        """Merge kinds until no more than ``n_most`` networks are left; return networks saved."""
+        n_saved = merge_kinds(self.model, self.state, n_most)
+        self.on_merged(n_most)
+        return n_saved
+
+    def tallies(self) -> dict[str, object]:
+        """Return what is counted beside the state, as plain values."""
+        return {
+            "counts": dict(self.counts),
+            "fine_tunes": dict(self.fine_tunes),
+            "n_drifts": self.n_drifts,
+            "n_promised": self.n_promised,
+            "max_streams": self.state.table.max_streams,
+        }
+
+    def restore(self, model: Model, state: State, tallies: Mapping[str, Any]) -> None:
+        """Go on from a snapshot and the ``tallies`` kept with it."""
+        self.model, self.state = model, state
+        state.table.max_streams = int(tallies["max_streams"])
+        self.counts.update(tallies["counts"])
+        self.fine_tunes.update(tallies["fine_tunes"])
+        self.n_drifts, self.n_promised = int(tallies["n_drifts"]), float(tallies["n_promised"])
+
+    def _note(self, lesson: Lesson, taught: Taught) -> None:
+        """Count what became of fine-tunes, and say so."""
         for outcome in FineTune:
             self.fine_tunes[outcome.name.lower()] += int(np.count_nonzero(taught.outcome == outcome))
         self.fine_tunes["rolled_back"] += int(taught.is_rolled_back.sum())
+        self.on_learnt(lesson, taught)
 
     def training_lag(self) -> float:
         """Return how many fine-tunes the network furthest behind is behind; 0 when all are up to date."""

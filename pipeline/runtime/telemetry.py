@@ -6,7 +6,7 @@ of the catalogue. This module refuses to know how metrics are rendered or served
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -23,7 +23,7 @@ from pipeline.runtime.status import rejection_samples
 from pipeline.sinks.alerts import iso_time
 from pipeline.sinks.exporter import by_stream, worst_streams
 from pipeline.sinks.exposition import Exemplified, Lazy, SampleMap, Samples, Snapshot
-from pipeline.sinks.histogram import Histogram
+from pipeline.sinks.histogram import Histogram, HistogramValue
 
 STEP_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 FINETUNE_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -101,18 +101,20 @@ class Telemetry:
                 self._episodes[labels] = Exemplified(n + 1.0, {"episode": event.episode}, event.at_s)
 
     @contextmanager
-    def timed_step(self) -> Iterator[None]:
-        """Time the scoring of one batch."""
+    def timed_step(self, tell: Callable[[float], None]) -> Iterator[None]:
+        """Time the scoring of one batch, and tell how long it took, seconds."""
         started_s = time.perf_counter()
         yield
-        self._steps.observe(time.perf_counter() - started_s)
+        seconds = time.perf_counter() - started_s
+        self._steps.observe(seconds)
+        tell(seconds)
 
     def observe_finetune(self, duration_s: float) -> None:
         """Note how long one lesson took, seconds."""
         self._finetunes.observe(duration_s)
 
     def snapshot(
-        self, session: Session, view: FleetView, lost: Mapping[str, int], edge: Mapping[str, float]
+        self, session: Session, view: FleetView, lost: Mapping[str, int], edge: Mapping[str, float | HistogramValue]
     ) -> Snapshot:
         """Return every metric as it is now.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pipeline.core.errors import printable
 from pipeline.core.settings import Settings
-from pipeline.flow.learning import apply, chunks, due_groups, prepare
+from pipeline.flow.learning import chunks, due_groups, prepare
 from pipeline.flow.lessons import Lesson
 from pipeline.runtime.session import Session
 from pipeline.runtime.tuner_child import Answer, Child, Failure
@@ -127,8 +127,7 @@ class Tuner:
             self._fail(Failure.TIMEOUT, child.last_words)
 
     def _accept(self, session: Session, flight: _Flight, answer: Answer) -> None:
-        apply(session.model, session.state, flight.lesson, answer.taught)
-        session.count(answer.taught)
+        session.learn(flight.lesson, answer.taught)
         now_s = self._now_s()
         self._on_lesson(now_s - flight.sent_s)
         spent_s = min(answer.cpu_s, now_s - flight.sent_s)

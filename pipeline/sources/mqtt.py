@@ -247,13 +247,13 @@ class MqttSource:
         clock: Gives arrival times.
         max_payload_bytes: Longer payloads are cut one byte past this, so that the decoder sees
             that they are too large and memory does not.
-        outdated: Filters that the session may hold from an earlier configuration; they are unsubscribed.
 
     Attributes:
         connection: The connection underneath.
         n_failures: Messages lost to an error of ours on the network thread.
         is_closing: Messages are left to the broker from now on; it sends them again next time.
-        is_tidy: The broker has confirmed that the session holds none of the outdated filters any more.
+        outdated: Filters that the session may hold from an earlier configuration; unsubscribed on each connect.
+        is_tidy: The broker has confirmed that the session holds none of these any more.
     """
 
     def __init__(
@@ -263,7 +263,6 @@ class MqttSource:
         inbox: Inbox,
         clock: Clock,
         max_payload_bytes: int,
-        outdated: Sequence[str] = (),
     ) -> None:
         self.connection = Connection(settings, settings.client_id, keep_session=True)
         self.connection.on_up = self._subscribe
@@ -273,8 +272,8 @@ class MqttSource:
         self._subscribed_epoch = -1
         self.n_failures = 0
         self.is_closing = False
-        self.is_tidy = not outdated
-        self._outdated = list(outdated)
+        self.outdated: list[str] = []
+        self.is_tidy = False
         self._qos: int = settings.qos
         self._filters = filters
         self._inbox = inbox
@@ -296,8 +295,6 @@ class MqttSource:
         """Subscribe on every connect, as the broker may have forgotten us."""
         self._connected_s = self._clock.now()
         client = self.connection.client
-        if not self.is_tidy:
-            client.unsubscribe(self._outdated)
         if self.connection.is_v5:
             # What the broker retains is sent with a new subscription only: a storm of it could push out readings.
             retain = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
@@ -307,6 +304,8 @@ class MqttSource:
             client.subscribe([(each, options) for each in self._filters])
         else:
             client.subscribe([(each, self._qos) for each in self._filters])
+        if self.outdated:
+            client.unsubscribe(self.outdated)
 
     def _on_subscribe(
         self, _client: paho.Client, _data: object, _mid: int, codes: list[ReasonCode], _more: Properties | None

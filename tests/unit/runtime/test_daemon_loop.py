@@ -18,8 +18,9 @@ from pipeline.core.errors import ForetellError
 from pipeline.core.records import EpisodeEvent, Event, Readings, Steps
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.forecast.baselines import N_FORECASTERS
-from pipeline.runtime.daemon import FINETUNE_BITE, MAX_FAILURES, Daemon, run_until_signalled
+from pipeline.runtime.daemon import FINETUNE_BITE, MAX_FAILURES, Daemon
 from pipeline.runtime.session import FleetView, Session
+from pipeline.runtime.signals import run_until_signalled
 from pipeline.sinks.outgoing import Outgoing
 from pipeline.sinks.publisher import Publisher
 from pipeline.sources.inbox import Message

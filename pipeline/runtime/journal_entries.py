@@ -1,0 +1,103 @@
+"""What the journal holds, as bytes: batches of readings with the receipts of their messages, and changes of networks.
+
+Comes in: what a session was given or did, in order. Goes out: entries from which a session that is given them in the
+same order becomes the same, bit for bit: batches stay as they were, since sums over more streams may differ in their
+last bits. This module refuses to know where entries are kept.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.core.columns import AnyArray
+from pipeline.core.records import U16, U64, Readings
+from pipeline.flow.learning import Taught
+from pipeline.flow.lesson_bytes import pack_learnt, unpack_learnt
+from pipeline.flow.lessons import Lesson
+from pipeline.runtime.session import Session
+
+_BATCH, _LEARNT, _MERGED, _ADMISSION = b"B", b"L", b"M", b"A"
+_HEAD = struct.Struct("<dBIII")  # now, is the session new, receipts, bytes of names, rows
+_COLUMNS = (np.int32, np.float64, np.float64, np.uint8)
+_FAST = 1  # of zlib: times and names shrink to a third for 2 ms per 10,000 readings
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What identifies messages when they come again.
+
+    Attributes:
+        is_new_session: The broker had begun a new session: what came before it comes no more.
+        mids: Packet identifiers, uint16, shape (M,).
+        digests: Of topic and payload, uint64, shape (M,).
+    """
+
+    is_new_session: bool
+    mids: U16
+    digests: U64
+
+
+NOTHING_RECEIVED = Received(is_new_session=False, mids=np.zeros(0, np.uint16), digests=np.zeros(0, np.uint64))
+
+
+def pack_batch(received: Received, readings: Readings, now: float) -> bytes:
+    """Return a batch as an entry."""
+    names = json.dumps(list(readings.names)).encode()
+    head = _HEAD.pack(now, received.is_new_session, len(received.mids), len(names), len(readings))
+    columns = (readings.stream, readings.time, readings.value, readings.flags)
+    plain = [np.ascontiguousarray(each, dtype).tobytes() for each, dtype in zip(columns, _COLUMNS, strict=True)]
+    return _BATCH + zlib.compress(
+        b"".join((head, received.mids.tobytes(), received.digests.tobytes(), names, *plain)), _FAST
+    )
+
+
+def unpack_batch(entry: bytes) -> tuple[Received, Readings, float] | None:
+    """Return what ``pack_batch`` was given; None for an entry of another kind."""
+    if entry[:1] != _BATCH:
+        return None
+    data = zlib.decompress(entry[1:])
+    now, is_new_session, n_receipts, n_names, n_rows = _HEAD.unpack_from(data)
+    at = _HEAD.size
+    mids = np.frombuffer(data, np.uint16, n_receipts, at)
+    digests = np.frombuffer(data, np.uint64, n_receipts, at + mids.nbytes)
+    at += mids.nbytes + digests.nbytes
+    names: Sequence[str] = json.loads(data[at : at + n_names])
+    at += n_names
+    columns: list[AnyArray] = []
+    for dtype in _COLUMNS:
+        columns.append(np.frombuffer(data, dtype, n_rows, at).copy())
+        at += columns[-1].nbytes
+    return Received(bool(is_new_session), mids, digests), Readings(names, *columns), now
+
+
+def pack_merged(n_most: int) -> bytes:
+    """Return a merge of kinds as an entry."""
+    return _MERGED + struct.pack("<Q", n_most)
+
+
+def pack_lesson_learnt(lesson: Lesson, taught: Taught) -> bytes:
+    """Return a fine-tune that was applied as an entry."""
+    return _LEARNT + pack_learnt(lesson, taught)
+
+
+def pack_admission(is_open: bool) -> bytes:  # noqa: FBT001 - it is all there is to say
+    """Return whether new streams are taken as an entry."""
+    return _ADMISSION + bytes([is_open])
+
+
+def redo(session: Session, entry: bytes) -> None:
+    """Let a session do again what an entry of a change of networks says.
+
+    Raises:
+        SnapshotError: The entry belongs to other networks.
+    """
+    if entry[:1] == _LEARNT:
+        session.learn(*unpack_learnt(entry[1:], session.model))
+    elif entry[:1] == _MERGED:
+        session.merge(*struct.unpack("<Q", entry[1:]))
+    elif entry[:1] == _ADMISSION:
+        session.admit_streams(is_open=entry[1:] == b"\1")

@@ -1,0 +1,249 @@
+"""Keeps a session: every batch is in the journal before its messages are acknowledged, and a start goes on from there.
+
+Comes in: messages, readings, changes of networks, and what is to be published. Goes out: the receipts that may be
+acknowledged. Without a store all of it stays in memory, and messages are acknowledged once they were dealt with. A full
+disk is waited out: nothing is acknowledged meanwhile, so the broker keeps what is not on disk. For the worker's thread.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from pipeline.core.records import Readings
+from pipeline.flow.learning import Taught
+from pipeline.flow.lessons import Lesson
+from pipeline.runtime.checkpoints import Checkpoints
+from pipeline.runtime.incidents import Incidents
+from pipeline.runtime.journal_entries import pack_admission, pack_batch, pack_lesson_learnt, pack_merged, unpack_batch
+from pipeline.runtime.repeats import Repeats
+from pipeline.runtime.restore import Restored, restore
+from pipeline.runtime.session import Session
+from pipeline.sinks.histogram import Histogram, HistogramValue
+from pipeline.sinks.outbox import Outbox
+from pipeline.sinks.outgoing import Outgoing
+from pipeline.sources.inbox import Message, Receipt
+from pipeline.store.files import StoreError, StoreFullError
+from pipeline.store.store import Commit, Store
+
+COMMIT_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+#: Pause between two attempts to write to a full disk, seconds.
+RETRY_S = 1.0
+#: Entries that wait for a full disk; beyond this nothing more is taken from the inbox, bytes.
+MAX_PENDING_BYTES = 16 << 20
+_FILTERS = "filters"
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Keeps a session, its incidents and its outbox in a store.
+
+    Args:
+        session: Its changes of networks are noted from now on.
+        incidents: What is known of devices.
+        outbox: Messages to publish.
+        store: Where; None for memory only.
+        monotonic_s: Gives the current time, monotonic seconds.
+
+    Attributes:
+        repeats: Knows messages that come again.
+        is_degraded: The disk is full: nothing is acknowledged until there is room.
+        n_unlogged: Journal entries that were damaged, or missing, when they were to be replayed.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        incidents: Incidents,
+        outbox: Outbox,
+        store: Store | None = None,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.repeats = Repeats()
+        self.is_degraded = False
+        self.n_unlogged = 0
+        self._session = session
+        self._incidents = incidents
+        self._outbox = outbox
+        self._store = store
+        self._now_s = monotonic_s
+        self._commits = Histogram(COMMIT_BUCKETS_S)
+        self._pending = Commit()
+        self._pending_bytes = 0
+        self._receipts: list[Receipt] = []
+        self._retry_s = float("-inf")
+        self._is_broken = False
+        self._checkpoints = Checkpoints(store, session, incidents, monotonic_s) if store else None
+
+    def restore(self) -> list[tuple[str, str]]:
+        """Bring session, incidents and outbox to where the last commit left them.
+
+        Returns:
+            What was lost, as names and plain words; empty where all is well.
+        """
+        if self._store is None:
+            return []
+        restored = restore(self._store, self._session, self._incidents)
+        self.n_unlogged = restored.n_unlogged
+        found = (unpack_batch(entry) for entry in self._store.newest_first())
+        self.repeats.recall(batch[0] for batch in found if batch)
+        messages = []
+        for data in self._store.outbox():
+            try:
+                messages.append(Outgoing.unpack(data))
+            except ValueError:
+                _log.warning("kept message not readable")
+        self._outbox.restore(messages)
+        self._session.on_learnt = self._note_learnt
+        self._session.on_merged = lambda n_most: self._note(pack_merged(n_most))
+        self._session.on_admission = lambda is_open: self._note(pack_admission(is_open))
+        self._session.admit_streams(is_open=True)  # budgets begin anew
+        return _losses(self._store, restored)
+
+    def outdated_filters(self, filters: Sequence[str]) -> list[str]:
+        """Return the filters that the broker's session may hold from an earlier configuration, and remember all."""
+        if self._store is None:
+            return []
+        known = self._store.note(_FILTERS).split()
+        self._pending.notes[_FILTERS] = " ".join(dict.fromkeys([*known, *filters]))
+        self.commit([])
+        return [each for each in known if each not in filters]
+
+    def forget_filters(self, filters: Sequence[str]) -> None:
+        """Remember that the broker's session holds these filters and no others."""
+        self._pending.notes[_FILTERS] = " ".join(filters)
+
+    def sift(self, messages: Sequence[Message]) -> tuple[list[Message], Callable[[Readings, float], None]]:
+        """Return the messages that are new, and what to call with their readings before these are scored."""
+        new, received = self.repeats.sift(messages)
+
+        def note(readings: Readings, now: float) -> None:
+            if self._store is not None and (len(readings) or len(received.mids) or received.is_new_session):
+                self._note(pack_batch(received, readings, now))
+
+        return new, note
+
+    def scored(self, seconds: float) -> None:
+        """Note how long a batch took: replaying it takes as long."""
+        if self._checkpoints:
+            self._checkpoints.debt_s += seconds
+
+    def want_checkpoint(self) -> None:
+        """Take a snapshot as soon as all is written."""
+        if self._checkpoints:
+            self._checkpoints.is_wanted = True
+
+    @property
+    def is_blocked(self) -> bool:
+        """So much waits for the disk that nothing more may be taken in."""
+        return self.is_degraded and self._pending_bytes > MAX_PENDING_BYTES
+
+    def commit(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        """Write what was noted.
+
+        Args:
+            receipts: Of the messages that were dealt with.
+
+        Returns:
+            The receipts that may be acknowledged, oldest first; none while the disk is full.
+
+        Raises:
+            StoreError: It cannot be written, and whether it was is not known.
+        """
+        if self._store is None:
+            self._outbox.settle()
+            return list(receipts)
+        self._receipts += receipts
+        self._pending.outbox, self._pending.sent = self._changes()
+        if self._is_broken or (self.is_degraded and self._now_s() < self._retry_s):
+            return []
+        if self._pending:
+            try:
+                self._write(self._store)
+            except StoreFullError as error:
+                self._degrade(str(error))
+                return []
+            except StoreError:
+                self._is_broken = True
+                raise
+        free, self._receipts = self._receipts, []
+        return free
+
+    def checkpoint(self) -> None:
+        """Take a snapshot if one is due and all is written; returns soon, the disk is written beside."""
+        if self._checkpoints and not self._pending and not self._is_broken:
+            self._checkpoints.turn()
+
+    def close(self) -> None:
+        """Take a last snapshot, so that the next start has nothing to replay, and close the store."""
+        if self._store is None:
+            return
+        try:
+            if self._checkpoints and not self._pending and not self._is_broken:
+                self._checkpoints.finish()
+        except StoreError as error:
+            _log.warning("no last snapshot", extra={"fields": {"why": str(error)}})
+        finally:
+            if self._checkpoints:
+                self._checkpoints.wait()
+            self._store.close()
+            self._store = self._checkpoints = None
+
+    def metrics(self) -> dict[str, float | HistogramValue]:
+        """Return metrics by name."""
+        found: dict[str, float | HistogramValue] = {
+            "redelivered_total": self.repeats.n_dropped,
+            "degraded": float(self.is_degraded),
+            "journal_commit_duration_seconds": self._commits.value(),
+            "journal_damaged_total": self.n_unlogged,
+        }
+        if self._store is not None and self._checkpoints is not None:
+            found |= {
+                "checkpoint_age_seconds": self._checkpoints.age_s,
+                "checkpoint_size_bytes": self._checkpoints.size_bytes,
+                "store_size_bytes": self._store.size_bytes(),
+                "store_quarantined_total": self._store.n_put_aside,
+            }
+        return found
+
+    def _note_learnt(self, lesson: Lesson, taught: Taught) -> None:
+        self._note(pack_lesson_learnt(lesson, taught))
+
+    def _note(self, entry: bytes) -> None:
+        self._pending.journal.append(entry)
+        self._pending_bytes += len(entry)
+
+    def _changes(self) -> tuple[list[tuple[str, bytes]], list[str]]:
+        added, gone = self._outbox.changes()
+        return [(message.key, message.pack()) for message in added], gone
+
+    def _write(self, store: Store) -> None:
+        started_s = time.perf_counter()
+        store.commit(self._pending)
+        self._commits.observe(time.perf_counter() - started_s)
+        self._pending, self._pending_bytes = Commit(), 0
+        self._outbox.settle()
+        if self.is_degraded:
+            self.is_degraded = False
+            _log.warning("disk has room again")
+
+    def _degrade(self, why: str) -> None:
+        self._retry_s = self._now_s() + RETRY_S
+        if not self.is_degraded:
+            self.is_degraded = True
+            _log.error("disk full", extra={"fields": {"why": why, "until": "there is room, nothing is acknowledged"}})
+
+
+def _losses(store: Store, restored: Restored) -> list[tuple[str, str]]:
+    """Say in plain words what a start could not bring back."""
+    found = []
+    if store.found_damaged:
+        what = "since its newest snapshot" if restored.position else "before this start"
+        found.append(("store_damaged", f"The database was damaged and put aside; what it held {what} is lost."))
+    if restored.n_unlogged:
+        found.append(("journal_damaged", f"{restored.n_unlogged} journal entries were damaged or missing."))
+    if restored.why:
+        found.append(
+            ("snapshot_refused", f"{restored.n_snapshots_refused} snapshots could not be used: {restored.why}")
+        )
+    return found

@@ -1,0 +1,87 @@
+"""Knows messages that come again: what was dealt with, and whose acknowledgement the broker may not have got.
+
+A broker sends a message that it thinks unacknowledged again after a reconnect, with the same packet identifier, in the
+same session. Readings with times of their own would be recognised by the engine; one timed by its arrival would count
+twice. The broker may wait for ``RECEIVE_MAXIMUM`` acknowledgements at most, so the newest few thousand are enough.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import numpy as np
+
+from pipeline.runtime.journal_entries import Received
+from pipeline.sources.inbox import Message
+
+#: Messages remembered, a few times what a broker may have in flight.
+N_REMEMBERED = 4096
+
+
+class Repeats:
+    """Remembers the newest messages of a session.
+
+    Attributes:
+        n_dropped: Messages that had been dealt with before, and came again.
+
+    Example:
+        >>> from pipeline.sources.inbox import Receipt
+        >>> first = Message("t", b"1", False, 0.0, Receipt(1, 0, 7, False))
+        >>> again = Message("t", b"1", False, 5.0, Receipt(2, 0, 7, True))
+        >>> repeats = Repeats()
+        >>> [len(repeats.sift([message])[0]) for message in (first, again, again)], repeats.n_dropped
+        ([1, 0, 0], 2)
+    """
+
+    def __init__(self) -> None:
+        self.n_dropped = 0
+        self._session = 0
+        self._digests: dict[int, int] = {}  # by packet identifier, oldest first
+
+    def sift(self, messages: Iterable[Message]) -> tuple[list[Message], Received]:
+        """Return the messages that are new, and what is needed to know them again."""
+        new: list[Message] = []
+        mids: list[int] = []
+        digests: list[int] = []
+        is_new_session = False
+        for message in messages:
+            receipt = message.receipt
+            if receipt is None:
+                new.append(message)
+                continue
+            if receipt.session > self._session:
+                self._session = receipt.session
+                self._digests.clear()
+                is_new_session = True
+                del mids[:], digests[:]
+            digest = _digest(message)
+            if receipt.is_again and self._digests.get(receipt.mid) == digest:
+                self.n_dropped += 1
+                continue
+            new.append(message)
+            mids.append(receipt.mid)
+            digests.append(digest)
+            self._remember(receipt.mid, digest)
+        return new, Received(is_new_session, np.array(mids, np.uint16), np.array(digests, np.uint64))
+
+    def recall(self, newest_first: Iterable[Received]) -> None:
+        """Take over what earlier batches received."""
+        found: list[tuple[int, int]] = []
+        for received in newest_first:
+            found += zip(received.mids[::-1].tolist(), received.digests[::-1].tolist(), strict=True)
+            if received.is_new_session or len(found) >= N_REMEMBERED:
+                break
+        for mid, digest in reversed(found):
+            self._remember(mid, digest)
+
+    def _remember(self, mid: int, digest: int) -> None:
+        self._digests.pop(mid, None)
+        self._digests[mid] = digest
+        if len(self._digests) > N_REMEMBERED:
+            del self._digests[next(iter(self._digests))]
+
+
+def _digest(message: Message) -> int:
+    digest = blake2b(message.topic.encode(errors="surrogateescape"), digest_size=8)
+    digest.update(b"\0")
+    digest.update(message.payload)
+    return int.from_bytes(digest.digest(), "little")

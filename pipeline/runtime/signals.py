@@ -1,0 +1,28 @@
+"""Runs a daemon in the foreground, by the signals that stop it and make it read its configuration again."""
+
+import signal
+
+from pipeline.runtime.daemon import Daemon
+
+
+def run_until_signalled(daemon: Daemon) -> None:
+    """Run a daemon in the main thread until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+
+    A second signal to stop ends the process at once.
+    """
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (*signals, signal.SIGHUP)}
+
+    def stop(_number: int, _frame: object) -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
+        daemon.stop()
+
+    for number in signals:
+        signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: daemon.reload())
+    try:
+        daemon.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
