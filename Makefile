@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test picture golden bench peers lock clean broker
+.PHONY: help setup demo check test picture golden dashboards bench peers lock clean broker
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ picture: $(READY) ## draw the README's picture anew
 golden: $(READY) ## write the golden /metrics text anew; look at the difference before it is committed
 	@FORETELL_GOLDEN=write $(RUN) -m pytest -q tests/unit/sinks/test_exposition.py -k golden
 	@git --no-pager diff --stat tests/unit/sinks/metrics.prom
+
+dashboards: $(READY) ## write Grafana's dashboards anew from dashboards/build.py
+	@$(RUN) dashboards/build.py
 
 bench: $(READY) ## readings per second of the engine beside a bare LSTM step
 	@$(VENV)/bin/foretell bench $(ARGS)
@@ -98,6 +101,9 @@ endef
 broker:
 	@command -v mosquitto >/dev/null || { $(call debian,mosquitto); } || \
 		echo "Tests against a real broker are skipped (with CI=true they fail)." >&2
+	@{ command -v promtool && command -v prometheus-alertmanager && command -v openssl; } >/dev/null || \
+		{ $(call debian,prometheus prometheus-alertmanager openssl); } || \
+		echo "Tests of rules, dashboards and certificates are skipped." >&2
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
