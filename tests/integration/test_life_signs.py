@@ -23,6 +23,7 @@ MAIN = "from pipeline.cli.main import main; main()"
 CONFIG = """
 mqtt: {{host: 127.0.0.1, port: {port}, client_id: foretell-life}}
 metrics: {{port: {metrics}}}
+store: {{path: {folder}/state}}
 detection: {{false_alarms_per_stream: "{budget}"}}
 """
 
@@ -54,7 +55,8 @@ class Box:
             self.process = subprocess.Popen(command, cwd=repository, env=environment, stdout=log, stderr=log)
 
     def configure(self, budget: str) -> None:
-        self.config.write_text(CONFIG.format(port=self.port, metrics=self.port - 10_000, budget=budget))
+        folder, metrics = self.config.parent, self.port - 10_000
+        self.config.write_text(CONFIG.format(port=self.port, metrics=metrics, folder=folder, budget=budget))
 
     def heard(self) -> list[str]:
         """Return every line that systemd was told so far."""

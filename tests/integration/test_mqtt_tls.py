@@ -101,7 +101,12 @@ def test_the_password_shows_up_nowhere(
     mqtt = settings(secured.port, tmp_path, certificates)
     port = secured.port - 10_000
     config = tmp_path / "edge.yaml"
-    text = {"mqtt": mqtt.model_dump(mode="json"), "metrics": {"port": port}, "runtime": {"log_level": "debug"}}
+    text: dict[str, Any] = {
+        "store": {"path": str(tmp_path / "state")},
+        "mqtt": mqtt.model_dump(mode="json"),
+        "metrics": {"port": port},
+        "runtime": {"log_level": "debug"},
+    }
     config.write_text(json.dumps(text))  # JSON is YAML
     command = [sys.executable, "-c", MAIN, "run", "-c", str(config)]
     log = tmp_path / "foretell.log"

@@ -98,7 +98,7 @@ class Watch:
         config = (
             f"site: mill\nmqtt: {{port: {broker_port}, client_id: watch,"
             ' topics: [{topic: "plant/{device}/{sensor}", stream: "{device}/{sensor}"}]}\n'
-            f"metrics: {{port: {ports['foretell']}}}\n"
+            f"metrics: {{port: {ports['foretell']}}}\nstore: {{path: {folder / 'state'}}}\n"
         )
         (folder / "edge.yaml").write_text(config)
         text = (rules / "prometheus.yml").read_text("utf-8")
