@@ -14,6 +14,7 @@ from pipeline.cli.config import check_config, init
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
 from pipeline.cli.evaluate import evaluate
+from pipeline.cli.explain_message import explain_message
 from pipeline.cli.replay import replay
 from pipeline.cli.run import run
 from pipeline.cli.simulate import simulate
@@ -32,6 +33,7 @@ app.command()(demo)
 app.command()(run)
 app.command()(replay)
 app.command()(simulate)
+app.command("explain-message")(explain_message)
 app.command()(init)
 app.command()(doctor)
 app.command()(status)

@@ -107,6 +107,21 @@ class Plan:
     readers: dict[str, Reader] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Trace:
+    """How far a message came, for explanations.
+
+    Attributes:
+        plan: How its topic is read; None when no route matches it.
+        reader: The profile that reads it; None when it did not come to that.
+        found: What the profile found; None when it refused.
+    """
+
+    plan: Plan | None = None
+    reader: Reader | None = None
+    found: Found | None = None
+
+
 def decode(
     topic: str,
     payload: bytes,
@@ -114,6 +129,7 @@ def decode(
     routes: Sequence[Route],
     memory: Memory | None = None,
     properties: Sequence[tuple[str, str]] = (),
+    trace: Trace | None = None,
 ) -> Decoded | Rejection | Ignored:
     """Turn one message into readings.
 
@@ -128,6 +144,7 @@ def decode(
         routes: Tried in order; the same ones for one memory.
         memory: What is remembered between messages; it is changed. None for nothing.
         properties: MQTT 5 user properties, and the content type as ``content-type``.
+        trace: Filled in as far as it comes; None where nobody asks.
 
     Returns:
         The readings, or the reason why there is none. Never raises.
@@ -140,16 +157,17 @@ def decode(
         <Reason.NOT_FINITE: 'not_finite'>
     """
     memory = Memory() if memory is None else memory
+    trace = Trace() if trace is None else trace
     profile = ""
     try:
-        plan = plan_of(topic, routes, memory)
+        plan = trace.plan = plan_of(topic, routes, memory)
         if plan.is_ignored:
             return Ignored()
         content = parse(payload)
-        reader = reader_of(plan, content)
+        reader = trace.reader = reader_of(plan, content)
         profile = reader.profile.name
         incoming = incoming_of(topic, payload, arrival_s, plan, properties)
-        found = reader.profile.read(incoming, content, memory)
+        found = trace.found = reader.profile.read(incoming, content, memory)
         return _collect(plan, reader, incoming, found, memory, properties)
     except RefusalError as refusal:
         return Rejection(refusal.reason, refusal.detail, profile)

@@ -9,6 +9,8 @@ from typing import Any
 from pipeline.core.errors import printable
 
 _MAX_ROWS = 10
+#: More than there are reasons.
+_MAX_REASONS = 32
 
 
 def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
@@ -53,9 +55,11 @@ def _verdicts(health: Mapping[str, Any]) -> Iterator[str]:
 
 def _rejections(rows: list[Mapping[str, Any]]) -> Iterator[str]:
     if rows:
-        yield "  rejected messages, with the newest of each kind"
-    for row in rows[:_MAX_ROWS]:
-        yield f"    {_of(row, 'n')} {_of(row, 'reason')}: {_of(row, 'topic')} {_of(row, 'payload')}"
+        yield "  rejected messages, with the newest of each kind; foretell explain-message says what to do"
+    for row in rows[:_MAX_REASONS]:
+        detail = f" ({_of(row, 'detail')})" if row.get("detail") else ""
+        yield f"    {_of(row, 'n')} {_of(row, 'reason')}{detail}, at {_of(row, 'at')}"
+        yield f"      {_of(row, 'topic')}  {_of(row, 'payload')}"
 
 
 def _part(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:

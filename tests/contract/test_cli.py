@@ -42,12 +42,34 @@ def test_help_imports_nothing_heavy_and_lists_every_command(repository: Path) ->
     text, imported = help_of(repository)
     assert imported & HEAVY == set()
     assert "typer" in imported
-    for command in ("demo", "run", "replay", "what-if", "init", "check-config", "doctor", "status", "bench"):
+    for command in (
+        "demo",
+        "run",
+        "replay",
+        "what-if",
+        "init",
+        "check-config",
+        "doctor",
+        "status",
+        "explain-message",
+        "bench",
+    ):
         assert f" {command} " in text
 
 
 def test_the_help_of_every_command_is_light_and_shows_an_example(repository: Path) -> None:
-    for command in ("demo", "run", "replay", "what-if", "init", "check-config", "doctor", "status", "bench"):
+    for command in (
+        "demo",
+        "run",
+        "replay",
+        "what-if",
+        "init",
+        "check-config",
+        "doctor",
+        "status",
+        "explain-message",
+        "bench",
+    ):
         text, imported = help_of(repository, command)
         assert imported & HEAVY <= {"pydantic"}, command  # typer's own, for the types of options
         assert f"foretell {command}" in text.partition("Options")[0].partition("Usage")[2].partition("\n")[2], command

@@ -130,7 +130,9 @@ def test_from_the_start_without_a_broker_to_the_end(box: Box, mosquitto: Any) ->
     (rejected,) = document["rejections"]
     assert (rejected["reason"], rejected["n"], rejected["topic"]) == ("malformed", 1, "sensors/pump")
     assert rejected["payload"] == "{'a': 1}\\x1b[31m"
-    assert "1 malformed: sensors/pump" in box.status().stdout
+    shown = box.status().stdout
+    assert "1 malformed (not JSON: " in shown
+    assert "sensors/pump  {'a': 1}\\x1b[31m" in shown
 
     box.configure("1 per 7 days")
     box.process.send_signal(signal.SIGHUP)
