@@ -26,6 +26,8 @@ def run(
     from pipeline.runtime.daemon import Daemon
     from pipeline.runtime.signals import run_until_signalled
     from pipeline.runtime.state_folder import open_store
+    from pipeline.web.page import StatusPage
 
+    page = StatusPage(settings) if settings.page.enabled else None
     with open_store(settings.store) as store:
-        run_until_signalled(Daemon(settings, store=store, reload=lambda: load_settings(config)))
+        run_until_signalled(Daemon(settings, store=store, reload=lambda: load_settings(config), onlooker=page))

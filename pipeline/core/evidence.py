@@ -46,6 +46,17 @@ class Evidence:
         """Return time, value, forecast, lower and upper."""
         return self.time, self.value, self.forecast, self.lower, self.upper
 
+    def last(self, n: int) -> "Evidence":
+        """Return the newest ``n`` readings, or all where there are fewer.
+
+        Example:
+            >>> at = np.arange(3.0)
+            >>> Evidence(at, at, at, at, at).last(2).value.tolist()
+            [1.0, 2.0]
+        """
+        start = max(0, len(self) - n)
+        return Evidence(*(column[start:] for column in self.columns()))
+
     def parted(self) -> "Evidence":
         """Return it with a missing row in each gap of more than ``GAP`` usual intervals, so that no line crosses it.
 

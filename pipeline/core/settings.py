@@ -21,6 +21,7 @@ from pipeline.core.edge_settings import (
 from pipeline.core.errors import UsageError, printable
 from pipeline.core.forecast_settings import ForecastSettings, TrainingSettings
 from pipeline.core.health_settings import HealthSettings
+from pipeline.core.page_settings import PageSettings
 from pipeline.core.rates import seconds_per_event
 from pipeline.core.store_settings import StoreSettings
 from pipeline.core.yaml_lines import Path, read_yaml
@@ -165,6 +166,7 @@ class Settings(Section):
     mqtt: MqttSettings = MqttSettings()
     alerts: AlertSettings = AlertSettings()
     metrics: MetricsSettings = MetricsSettings()
+    page: PageSettings = PageSettings()
     store: StoreSettings = StoreSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 

@@ -25,6 +25,7 @@ from pipeline.runtime.intake import Intake, checked_routes, take_in
 from pipeline.runtime.keeper import Keeper
 from pipeline.runtime.life import LifeSigns
 from pipeline.runtime.life_routes import life_routes
+from pipeline.runtime.onlooker import Onlooker
 from pipeline.runtime.reload import merged
 from pipeline.runtime.session import FleetView, Session
 from pipeline.runtime.status import status_document
@@ -68,6 +69,7 @@ class Daemon:
         metrics_port: Overrides ``metrics.port``; 0 for any free port.
         on_events: Called on the worker's thread with the episodes that opened or closed.
         reload: Reads the configuration again, for ``reload``.
+        onlooker: Is shown what happens, and answers further paths of the endpoint: the status page.
 
     Attributes:
         inbox: Messages that wait to be scored.
@@ -89,8 +91,10 @@ class Daemon:
         metrics_port: int | None = None,
         on_events: Callable[[list[EpisodeEvent]], None] | None = None,
         reload: Callable[[], Settings] | None = None,
+        onlooker: Onlooker | None = None,
     ) -> None:
         self._reload = reload
+        self._onlooker = onlooker or Onlooker()
         self._is_reload_due = False
         self._settings = settings
         self._routes = checked_routes(settings)
@@ -146,7 +150,7 @@ class Daemon:
         metrics, mqtt = self._settings.metrics, self._settings.mqtt
         self._restore()
         self._refresh()
-        routes = life_routes(self._life, self._status)
+        routes = life_routes(self._life, self._status) | self._onlooker.routes(self._status)
         self.metrics_port = self._exporter.start(metrics, self.metrics_port, routes) if metrics.enabled else 0
         fields = {
             "version": foretell_version(),
@@ -266,7 +270,9 @@ class Daemon:
                 steps = self._session.process(intake.readings, now_s)
             if intake.priors:
                 self._session.tell(intake.priors)
-            self._teller.tell(self._incidents.gather(intake.readings, steps))
+            told = self._incidents.gather(intake.readings, steps)
+            self._teller.tell(told)
+            self._onlooker.take(told)
             if steps.events:
                 self._telemetry.count_events(steps.events)
                 self._on_events(steps.events)
@@ -329,6 +335,7 @@ class Daemon:
         self._keep_budgets()
         self._refreshed_s = time.monotonic()
         self.latest = self._session.view()
+        self._onlooker.look(self._session, self.latest)
         edge = {
             "inbox_depth": self.inbox.depth,
             "inbox_dropped_total": self.inbox.n_dropped,

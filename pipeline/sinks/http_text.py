@@ -34,6 +34,7 @@ class Request:
     Attributes:
         method: ``GET`` or ``HEAD``.
         path: Path, without the query.
+        query: What follows the question mark, as sent; empty for nothing.
         headers: Values by name in lower case.
         is_kept: The client wants to keep the connection.
     """
@@ -42,6 +43,7 @@ class Request:
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     is_kept: bool = False
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ def parse_head(head: bytes) -> Request:
         raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD")
     wish = headers.get("connection", "").lower()
     is_kept = "close" not in wish if minor == "1" else "keep-alive" in wish
-    return Request(method, target.partition("?")[0], headers, is_kept)
+    path, _, query = target.partition("?")
+    return Request(method, path, headers, is_kept, query)
 
 
 def render(response: Response, headers: Mapping[str, str], *, is_head: bool, is_kept: bool) -> bytes:

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "runtime": COMPOSED,
     "scaleout": COMPOSED | {"runtime"},
     "evaluate": COMPOSED | {"runtime"},
-    "web": {"core", "runtime"},
+    "web": {"core", "runtime", "sinks"},
     "cli": {"core", "runtime", "scaleout", "evaluate", "web"},
 }
 #: Library -> the only folders or files of pipeline/ that may import it.

@@ -1,0 +1,175 @@
+// The status page: asks the daemon once a second while it is looked at, and shows what it says.
+"use strict";
+
+(() => {
+  const POLL_MS = 1000, PATIENCE_MS = 8000, TABLE_ROWS = 20;
+  const { Chart, keyed, moment, newSpark, node, number, rows, spark, theme } = Foretell;
+  const by = (id) => document.getElementById(id);
+  const sparks = new Map();
+  let revision = -1, chosen = fromAddress(), isChosenByHand = chosen !== "", chart = null, find = "", isAsking = false;
+  let nOpen = null, timer = 0;
+
+  function fromAddress() {
+    return new URLSearchParams(location.hash.slice(1)).get("stream") || "";
+  }
+
+  async function ask(path) {
+    const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
+    if (answer.status === 404) return null;
+    if (!answer.ok) throw new Error(`${answer.status}: ${(await answer.text()).slice(0, 200)}`);
+    return answer.json();
+  }
+
+  async function turn() {
+    clearTimeout(timer);
+    if (isAsking || document.hidden) return;
+    isAsking = true;
+    try {
+      const fleet = await ask(`/page/fleet.json?since=${revision}&find=${encodeURIComponent(find)}`);
+      showFleet(fleet);
+      if (!isChosenByHand && !fleet.streams.some((row) => row.name === chosen)) chosen = fleet.streams.length ? fleet.streams[0].name : "";
+      if (chosen) showStream(await ask(`/page/stream.json?name=${encodeURIComponent(chosen)}`));
+    } catch (error) {
+      state("warn", `no answer from the daemon (${error.message})`);
+    } finally {
+      isAsking = false;
+      timer = setTimeout(turn, POLL_MS);
+    }
+  }
+
+  function state(rank, text) {
+    const pill = by("state");
+    pill.className = `pill ${rank}`;
+    if (pill.textContent !== text) pill.textContent = text;
+  }
+
+  function showFleet(fleet) {
+    if (fleet.revision < revision) sparks.clear(); // the daemon started anew
+    revision = fleet.revision;
+    by("site").textContent = fleet.site;
+    document.title = `${fleet.n_open ? `(${fleet.n_open}) ` : ""}Foretell ${fleet.site}`;
+    state(fleet.ready ? "ok" : "warn", fleet.why);
+    by("figures").textContent = `${fleet.n_streams} streams, ${fleet.n_open} in an episode, ${fleet.n_unfit} with findings; ${moment(fleet.at)} UTC`;
+    by("more").textContent = fleet.n_streams > fleet.streams.length && !find
+      ? `The worst ${fleet.streams.length} of ${fleet.n_streams}; find others by name.` : find && !fleet.streams.length ? "None is called so." : "";
+    showStreams(fleet.streams);
+    showEpisodes(fleet.episodes);
+    if (nOpen !== null && nOpen !== fleet.n_open) by("announce").textContent = `${fleet.n_open} open episodes`;
+    nOpen = fleet.n_open;
+  }
+
+  function showStreams(streams) {
+    const names = new Set(streams.map((row) => row.name));
+    for (const name of sparks.keys()) if (!names.has(name)) sparks.delete(name);
+    keyed(by("stream-list"), streams, (row) => row.name, newRow, (item, row) => {
+      const [button] = item.children;
+      const [name, verdict, svg] = button.children;
+      name.textContent = row.name;
+      verdict.className = `verdict ${row.rank}`;
+      verdict.textContent = `${number(row.value)} · ${row.verdict}`;
+      button.setAttribute("aria-current", String(row.name === chosen));
+      if (row.spark) { sparks.set(row.name, row.spark); spark(svg, row.spark); }
+    });
+  }
+
+  function newRow(row) {
+    const item = node("li"), button = node("button", "stream");
+    button.type = "button";
+    button.append(node("span", "name"), node("span", "verdict"), newSpark());
+    button.addEventListener("click", () => choose(row.name));
+    item.append(button);
+    if (sparks.has(row.name)) spark(button.lastChild, sparks.get(row.name));
+    return item;
+  }
+
+  function choose(name) {
+    chosen = name;
+    isChosenByHand = true;
+    history.replaceState(null, "", `#${new URLSearchParams({ stream: name })}`);
+    for (const button of document.querySelectorAll(".stream")) {
+      button.setAttribute("aria-current", String(button.firstChild.textContent === name));
+    }
+    if (matchMedia("(max-width: 50rem)").matches) by("detail").scrollIntoView();
+    turn();
+  }
+
+  function showStream(row) {
+    if (row === null) {
+      by("detail-title").textContent = chosen;
+      by("detail-verdict").textContent = "This stream is not watched (any more).";
+      return;
+    }
+    if (row.name !== chosen) return; // another one was chosen meanwhile
+    by("detail-title").textContent = row.name;
+    const verdict = by("detail-verdict");
+    verdict.className = row.rank;
+    const foretold = row.forecast === null ? "" : ` Foretold by ${row.forecaster}: ${number(row.forecast)}, between ${number(row.lower)} and ${number(row.upper)}.`;
+    const score = row.score === null ? "" : ` Score ${number(row.score)}, alert level ${number(row.level)}.`;
+    verdict.textContent = `${number(row.value)} at ${moment(row.at)} UTC: ${row.verdict}.${foretold}${score}`;
+    if (row.history) {
+      chart = chart || new Chart(by("chart"));
+      const shaded = row.episodes.map(extent);
+      chart.set(row.history, shaded, `Chart of ${row.name}: ${verdict.textContent} ${shaded.length} episodes.`);
+      rows(by("table"), row.history, TABLE_ROWS);
+    }
+  }
+
+  const extent = (episode) => ({ from: Date.parse(episode.opened_at) / 1000, to: episode.event === "close" ? Date.parse(episode.at) / 1000 : null });
+
+  function showEpisodes(episodes) {
+    by("no-episodes").hidden = episodes.some((each) => each.event === "open");
+    keyed(by("episode-list"), episodes, (each) => each.episode, newEpisode, updateEpisode);
+  }
+
+  function newEpisode(episode) {
+    const item = node("li", "episode");
+    const head = node("h3"), link = node("button", "link", episode.stream);
+    link.type = "button";
+    link.addEventListener("click", () => choose(episode.stream));
+    head.append(link, document.createTextNode(" "), node("span", "severity"));
+    const evidence = node("details");
+    evidence.append(node("summary", "", "Evidence"), node("p", "text"));
+    item.append(head, node("p", "when"), node("p", "summary-line"), evidence);
+    return item;
+  }
+
+  function updateEpisode(item, episode) {
+    const isOpen = episode.event === "open";
+    item.className = `episode ${isOpen ? "open" : "over"}`;
+    const severity = item.querySelector(".severity");
+    severity.textContent = isOpen ? episode.severity : `${episode.severity}, over`;
+    severity.className = `severity ${isOpen ? "alert" : ""}`;
+    const end = isOpen ? "" : `, over ${moment(episode.at)}${episode.reason === "drift" ? " (taken as the new normal)" : ""}`;
+    setText(item, ".when", `noticed ${moment(episode.opened_at)}${end}; score ${number(episode.peak_score)} against a level of ${number(episode.level)}; id ${episode.episode}`);
+    setText(item, ".summary-line", episode.summary || `It began before this daemon started: ${String(episode.view).replaceAll("_", " ")}.`);
+    setText(item, ".text", episode.text || "No words are kept of it; foretell alerts show has them.");
+  }
+
+  function setText(item, selector, text) {
+    const found = item.querySelector(selector);
+    if (found.textContent !== text) found.textContent = text;
+  }
+
+  function onKey(event) {
+    const isTyping = event.target.matches("input, select, textarea");
+    if (event.key === "/" && !isTyping) {
+      event.preventDefault();
+      by("find").focus();
+    } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && event.target.matches(".stream, #find")) {
+      const buttons = [...document.querySelectorAll(".stream")];
+      const at = buttons.indexOf(event.target) + (event.key === "ArrowDown" ? 1 : -1);
+      const next = at < 0 ? by("find") : buttons[Math.min(at, buttons.length - 1)];
+      if (next) { event.preventDefault(); next.focus(); }
+    } else if (event.key === "Escape" && event.target.id === "find") {
+      event.target.value = "";
+      event.target.dispatchEvent(new Event("input"));
+    }
+  }
+
+  by("find").addEventListener("input", (event) => { find = event.target.value.trim(); revision = -1; turn(); });
+  document.addEventListener("keydown", onKey);
+  document.addEventListener("visibilitychange", turn);
+  addEventListener("hashchange", () => { const name = fromAddress(); if (name && name !== chosen) choose(name); });
+  theme(by("theme"), () => chart && chart.redraw());
+  turn();
+})();
