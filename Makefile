@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test picture golden dashboards bench peers lock clean broker
+.PHONY: help setup demo check test faults picture golden dashboards bench peers lock clean broker
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: $(READY) ## format, lint, types, and the rules of the house
 test: $(READY) broker ## all tests, those against a real mosquitto included
 	@echo "== tests"
 	@$(RUN) -m pytest -q -rs $(ARGS)
+
+faults: $(READY) broker ## what the loss contract says, at length: kills, power cuts, brokers that go away (half an hour)
+	@FORETELL_FAULTS=long $(RUN) -m pytest -q -rs -s tests/faults $(ARGS)
 
 picture: $(READY) ## draw the README's picture anew
 	@$(VENV)/bin/foretell simulate --output $(VENV)/plant.csv >/dev/null
@@ -104,6 +107,8 @@ broker:
 	@{ command -v promtool && command -v prometheus-alertmanager && command -v openssl; } >/dev/null || \
 		{ $(call debian,prometheus prometheus-alertmanager openssl); } || \
 		echo "Tests of rules, dashboards and certificates are skipped." >&2
+	@{ command -v strace && command -v faketime; } >/dev/null || { $(call debian,strace faketime); } || \
+		echo "Tests of power cuts and of clocks that jump are skipped." >&2
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

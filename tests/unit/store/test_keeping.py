@@ -6,60 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fault_kept import Kept, batch
 
-from pipeline.core.records import Readings
 from pipeline.core.settings import Settings
 from pipeline.flow.snapshot import fingerprint
-from pipeline.runtime.incidents import Incidents
-from pipeline.runtime.keeper import Keeper
 from pipeline.runtime.session import Session
-from pipeline.sinks.outbox import Outbox
 from pipeline.sources.inbox import Message, Receipt
-from pipeline.store.store import Store
-
-N_STREAMS = 6
-
-
-class Kept:
-    """A session with its keeper, driven as the daemon drives it."""
-
-    def __init__(self, folder: Path, settings: Settings) -> None:
-        self.session = Session(settings)
-        self.incidents = Incidents(settings)
-        self.outbox = Outbox(100)
-        self.store = Store(folder, settings.store)
-        self.keeper = Keeper(self.session, self.incidents, self.outbox, self.store)
-        self.losses = self.keeper.restore()
-
-    def take(self, messages: list[Message], readings: Readings) -> list[Receipt]:
-        """Deal with a batch; returns what may be acknowledged."""
-        new, note = self.keeper.sift(messages)
-        if not messages or new:
-            note(readings, 2e9)
-            self.incidents.gather(readings, self.session.process(readings, 2e9))
-        return self.keeper.commit([message.receipt for message in messages if message.receipt])
-
-    def crash(self) -> None:
-        """Lose everything that is in memory."""
-        self.store.close()
-
-    @property
-    def fingerprint(self) -> str:
-        return fingerprint(self.session.model, self.session.state)
 
 
 @pytest.fixture
 def settings() -> Settings:
     return Settings.model_validate({"streams": {"window_len": 256}, "store": {"checkpoint_s": 1}})
-
-
-def batch(i: int, n_rows: int = 24) -> Readings:
-    draw = np.random.default_rng(i)
-    number = i * n_rows + np.arange(n_rows)
-    names = [f"pump-{k % 2}/s{k}" for k in range(N_STREAMS)]
-    time = (1e9 + 10.0 * (number // N_STREAMS)).astype(np.float64)
-    value = (np.sin(number / 40) + draw.normal(0, 0.1, n_rows)).astype(np.float64)
-    return Readings(names, (number % N_STREAMS).astype(np.int32), time, value, np.zeros(n_rows, np.uint8))
 
 
 def test_after_any_crash_the_session_is_the_one_that_never_stopped(tmp_path: Path, settings: Settings) -> None:
