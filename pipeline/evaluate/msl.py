@@ -2,8 +2,8 @@
 
 Comes in: channels, settings, seeds. Goes out: what became of every channel with every seed. Causal throughout: a
 session reads the training part, then the test part, and learns as it does in service; nothing is trained beforehand
-and no label is seen. The commands sent to the rover are context of the forecaster, not judged themselves. Every
-channel has a session of its own, so that none depends on which others are run.
+and no label is seen. The commands sent to the rover are context of the forecaster, not judged themselves. Channels
+share a session for speed: streams with networks of their own do not touch each other.
 
 Scored as Telemanom is (Hundman et al., KDD 2018): episodes are widened by its error buffer, those that then overlap
 are one predicted sequence. Refuses to know files and terminals.
@@ -11,6 +11,7 @@ are one predicted sequence. Refuses to know files and terminals.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import fmean
 
 import numpy as np
@@ -24,7 +25,7 @@ from pipeline.evaluate.forecast import with_seed
 from pipeline.evaluate.msl_files import Channel
 from pipeline.evaluate.processes import each
 from pipeline.evaluate.volume import vus_pr
-from pipeline.runtime.replay import replay
+from pipeline.runtime.replay import ReplayResult, replay
 from pipeline.sources.recording import Recording
 
 #: Readings by which episodes are widened on both sides, as Telemanom widens what it finds.
@@ -33,6 +34,8 @@ BUFFER = 100
 N_COMMANDS = 8
 #: Seconds between readings; the published data are one-minute values without a time.
 STEP_S = 60.0
+_TELEMETRY = "telemetry"  # a channel's own stream; commands are named beside it
+_TOGETHER = 14  # channels of a session: half of them, so that one seed keeps two processors busy
 #: What Telemanom reached on these channels, trained offline (Hundman et al. 2018, table 2).
 TELEMANOM = EventCounts(n_labels=36, n_found=25, n_false=2)
 
@@ -42,9 +45,9 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A channel to be watched: the job of a process."""
+    """Channels to be watched in one session: the job of a process."""
 
-    channel: Channel
+    channels: tuple[Channel, ...]
     settings: Settings
     n_commands: int
 
@@ -144,19 +147,20 @@ def evaluate_msl(
     Returns:
         A run per seed.
     """
+    groups = [tuple(channels[k : k + _TOGETHER]) for k in range(0, len(channels), _TOGETHER)]
     jobs = [
-        Watch(channel, msl_settings(with_seed(settings, seed), n_commands), n_commands)
+        Watch(group, msl_settings(with_seed(settings, seed), n_commands), n_commands)
         for seed in seeds
-        for channel in channels
+        for group in groups
     ]
-    done: dict[int, Watched] = {}
+    done: dict[int, list[Watched]] = {}
     for i, watched in each(watch, jobs, n_processes):
         done[i] = watched
-        progress(len(jobs[i].channel))
-    return [
-        _run(seed, channels, [done[k * len(channels) + i] for i in range(len(channels))])
-        for k, seed in enumerate(seeds)
+        progress(sum(map(len, jobs[i].channels)))
+    parts = [
+        list(chain.from_iterable(done[k + i] for i in range(len(groups)))) for k in range(0, len(jobs), len(groups))
     ]
+    return [_run(seed, channels, watched) for seed, watched in zip(seeds, parts, strict=True)]
 
 
 def msl_settings(settings: Settings, n_commands: int) -> Settings:
@@ -164,7 +168,7 @@ def msl_settings(settings: Settings, n_commands: int) -> Settings:
     if not n_commands:
         return settings
     inputs = tuple("{device}/" + _command(rank) for rank in range(n_commands))
-    context = (ContextSettings(stream="*/telemetry", inputs=inputs), *settings.forecast.context)
+    context = (ContextSettings(stream=f"*/{_TELEMETRY}", inputs=inputs), *settings.forecast.context)
     return settings.model_copy(update={"forecast": settings.forecast.model_copy(update={"context": context})})
 
 
@@ -205,25 +209,30 @@ def recording(channel: Channel, n_commands: int) -> Recording:
         rows.append(changes)
         parts.append(sent[changes])
     stream = np.repeat(np.arange(len(rows), dtype=np.int32), [len(own) for own in rows])
-    names = [f"{channel.name}/{last}" for last in ("telemetry", *map(_command, range(len(columns))))]
+    names = [f"{channel.name}/{last}" for last in (_TELEMETRY, *map(_command, range(len(columns))))]
     time: F64 = np.concatenate(rows).astype(np.float64) * STEP_S
     readings = Readings(names, stream, time, np.concatenate(parts), np.zeros(len(time), np.uint8))
     return Recording(channel.name, readings, {})
 
 
-def watch(job: Watch) -> Watched:
-    """Replay a channel, training part first, and return what was said of its test part."""
-    channel = job.channel
-    result = replay([recording(channel, job.n_commands)], job.settings)
+def watch(job: Watch) -> list[Watched]:
+    """Replay channels, training part first, and return what was said of the test part of each."""
+    result = replay([recording(channel, job.n_commands) for channel in job.channels], job.settings)
+    return [_watched(channel, result) for channel in job.channels]
+
+
+def _watched(channel: Channel, result: ReplayResult) -> Watched:
+    """Pick out what was said of a channel's test part."""
     n_train = len(channel.train)
-    telemetry = result.readings.names[0]
+    telemetry = f"{channel.name}/{_TELEMETRY}"
     spans = [
         (_position(episode.last.opened_s), _position(episode.end_s) if episode.end_s is not None else len(channel) - 1)
         for episode in result.episodes
         if episode.last.stream == telemetry
     ]
     episodes = tuple((first - n_train, last - n_train) for first, last in spans if first >= n_train)
-    return Watched(episodes, result.steps.score[n_train : len(channel)])
+    rows = np.flatnonzero(result.readings.stream == list(result.readings.names).index(telemetry))
+    return Watched(episodes, result.steps.score[rows[n_train:]])
 
 
 def _position(at_s: float) -> int:

@@ -1,7 +1,8 @@
 """Runs of the engine over NAB's files, one per seed or setup, in as many processes as there are processors.
 
 Comes in: recordings, settings, seeds. Goes out: a score per reading, by run. Each run is one replay of all files,
-a network per stream, exactly as users replay; labels are not known here.
+a network per stream, exactly as users replay; labels are not known here. Runs that are left when every other processor
+has had as many are parted by files among all, which changes nothing where streams do not touch each other.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -85,23 +86,42 @@ def run_setups(
     Raises:
         ForetellError: A process died, as for lack of memory.
     """
-    n_processes = min(len(setups), n_processors())
-    if n_processes == 1:
+    n_processes = n_processors()
+    if n_processes == 1 or not recordings:
         return {name: run(recordings, setup, partial(progress, name)) for name, setup in setups.items()}
     context = get_context("spawn")
     try:
         with context.Manager() as manager, ProcessPoolExecutor(n_processes, mp_context=context) as pool:
             done: Queue[tuple[Name, int]] = manager.Queue()
-            jobs = {pool.submit(_job, recordings, setup, name, done): name for name, setup in setups.items()}
+            jobs = {
+                pool.submit(_job, part, setups[name], name, done): name
+                for name, part in _parts(recordings, setups, n_processes)
+            }
             try:
                 for name, n in _told(done, jobs):
                     progress(name, n)
-                found = {name: job.result() for job, name in jobs.items()}
+                found: dict[Name, list[Scored]] = {name: [] for name in setups}
+                for job, name in jobs.items():
+                    found[name] += job.result()
             finally:
                 pool.shutdown(cancel_futures=True)
     except RuntimeError as error:  # a broken pool
         raise ForetellError(f"a run of the engine ended early: {error}") from None
     return found
+
+
+def _parts(
+    recordings: Sequence[Recording], setups: Mapping[Name, Setup], n_processes: int
+) -> Iterator[tuple[Name, Sequence[Recording]]]:
+    """Yield each run's name and files, in order: whole, or one part after the other."""
+    n_whole = len(setups) - len(setups) % n_processes
+    for number, (name, setup) in enumerate(setups.items()):
+        can_part = setup.settings.forecast.sharing == "stream" and not setup.settings.forecast.context
+        n_parts = n_processes if number >= n_whole and can_part else 1
+        n_before = np.cumsum([0, *(len(recording.readings) for recording in recordings)])[:-1]
+        part_of = n_before * n_parts // max(sum(len(recording.readings) for recording in recordings), 1)
+        for own in np.split(np.arange(len(recordings)), np.flatnonzero(np.diff(part_of)) + 1):
+            yield name, [recordings[i] for i in own]
 
 
 def run_seed(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.settings import Settings
+from pipeline.evaluate import nab_run
 from pipeline.evaluate.nab_corpus import read_nab
 from pipeline.evaluate.nab_run import Setup, run_seed, run_seeds, run_setups
 
@@ -137,6 +138,18 @@ def test_wrong_usage_is_told_in_one_line_before_the_long_work(folder: Path, tmp_
     done = foretell(cwd=folder, data=tmp_path)
     assert done.returncode == 2
     assert "set FORETELL_DATA" in done.stderr
+
+
+def test_a_run_parted_by_files_gives_the_scores_of_a_whole_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nab_run, "n_processors", lambda: 2)
+    files = read_nab(folder / "data" / "nab", [], pytest.fail)
+    settings = Settings.model_validate({"forecast": {"sharing": "stream"}, "training": {"steps": 1, "every": 96}})
+    told: list[int] = []
+    runs = run_seeds(files.recordings, settings, [1], lambda _, n: told.append(n))
+    assert sum(told) == 2 * N
+    for parted, whole in zip(runs[1], run_seed(files.recordings, settings, 1, lambda _: None), strict=True):
+        np.testing.assert_array_equal(parted.value, whole.value)
+        np.testing.assert_allclose(parted.score, whole.score, rtol=0, atol=1e-6)  # rounding: vectors of other lengths
 
 
 def test_processes_give_the_scores_that_one_run_gives_and_tell_how_far_they_are(folder: Path) -> None:
