@@ -18,7 +18,7 @@ READY := $(VENV)/.ready
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test faults picture golden dashboards bench peers lock clean broker
+.PHONY: help setup demo check test faults picture pictures golden dashboards bench peers lock clean broker
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ picture: $(READY) ## draw the README's picture anew
 	@$(VENV)/bin/foretell simulate --output $(VENV)/plant.csv >/dev/null
 	@$(VENV)/bin/foretell replay $(VENV)/plant.csv --stream plant/cold-store/air_temperature --plot docs/episode.png >/dev/null
 	@echo "docs/episode.png"
+
+pictures: $(READY) ## take the README's pictures of the status page anew (needs Chromium and mosquitto)
+	@FORETELL_PICTURES=write $(RUN) -m pytest -q tests/integration/test_page_in_browser.py
 
 golden: $(READY) ## write the golden /metrics text anew; look at the difference before it is committed
 	@FORETELL_GOLDEN=write $(RUN) -m pytest -q tests/unit/sinks/test_exposition.py -k golden
@@ -109,6 +112,8 @@ broker:
 		echo "Tests of rules, dashboards and certificates are skipped." >&2
 	@{ command -v strace && command -v faketime; } >/dev/null || { $(call debian,strace faketime); } || \
 		echo "Tests of power cuts and of clocks that jump are skipped." >&2
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { $(call debian,chromium); } || \
+		echo "Tests of the status page in a browser are skipped." >&2
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -20,6 +20,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 settings.register_profile("foretell", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("foretell")
 
+pytest_plugins = ("chromium",)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 START_S = 20.0
 #: Debian keeps daemons where an ordinary user's PATH does not look.

@@ -129,28 +129,33 @@ const Foretell = (() => {
   // A chart in a container: readings in their band, and where there are scores those against the level.
   class Chart {
     constructor(container, { label = "reading", hasScores = false } = {}) {
-      this.container = container;
-      this.episodes = [];
-      this.data = null;
-      const sync = `chart-${Chart.n = (Chart.n || 0) + 1}`;
-      const bare = { width: 0, points: { show: false } };
-      const upper = { ...line("upper end", "--forecast"), ...bare }, lower = { ...line("lower end", "--forecast"), ...bare };
-      const shown = [time, upper, lower, line("foretold", "--forecast", { dash: [5, 4] }), line(label, "--reading", { width: 2 })];
-      const band = [{ series: [1, 2], fill: () => colour("--band") }];
-      const now = () => this.episodes;
+      Object.assign(this, { container, label, hasScores, episodes: [], data: null, isZoomed: false, plots: [] });
+      this.sync = `chart-${Chart.n = (Chart.n || 0) + 1}`;
       this.holder = node("div", "chart");
       this.holder.setAttribute("role", "img");
       container.append(this.holder);
-      const width = this.width();
-      this.top = new uPlot(options(width, 300, sync, shown, band, label, now), [[], [], [], [], []], this.holder);
-      this.plots = [this.top];
-      if (hasScores) {
-        const scores = [time, line("score", "--warn"), line("alert level", "--alert", { dash: [5, 4] })];
-        this.bottom = new uPlot(options(width, 150, sync, scores, [], "score (tenfolds)", now), [[], [], []], this.holder);
-        this.plots.push(this.bottom);
-        for (const plot of this.plots) plot.hooks.setScale = [(self, key) => key === "x" && this.follow(self)];
-      }
+      this.build();
       new ResizeObserver(() => this.resize()).observe(container);
+    }
+
+    build() {
+      const bare = { width: 0, points: { show: false } };
+      const upper = { ...line("upper end", "--forecast"), ...bare }, lower = { ...line("lower end", "--forecast"), ...bare };
+      const reading = line(this.label, "--reading", { width: 2 });
+      const shown = [time, upper, lower, line("foretold", "--forecast", { dash: [5, 4] }), reading];
+      const band = [{ series: [1, 2], fill: () => colour("--band") }];
+      const make = (height, series, bands, label) => new uPlot(
+        options(this.width(), height, this.sync, series, bands, label, () => this.episodes), series.map(() => []), this.holder);
+      this.plots = [make(300, shown, band, this.label)];
+      if (this.hasScores) {
+        const scores = [time, line("score", "--warn"), line("alert level", "--alert", { dash: [5, 4] })];
+        this.plots.push(make(150, scores, [], "score (tenfolds)"));
+      }
+      for (const plot of this.plots) {
+        plot.hooks.setScale = [(self, key) => key === "x" && this.follow(self)];
+        plot.hooks.setSelect = [(self) => { if (self.select.width > 0) this.isZoomed = true; }];
+        plot.over.addEventListener("dblclick", () => { this.isZoomed = false; });
+      }
     }
 
     width() { return Math.max(240, Math.floor(this.container.clientWidth)); }
@@ -168,15 +173,31 @@ const Foretell = (() => {
       }
     }
 
+    // What was zoomed into stays in view while readings arrive; a double click shows all again.
     set(data, episodes, words) {
       this.data = data;
       this.episodes = episodes;
       this.holder.setAttribute("aria-label", words);
-      this.top.setData([data.time, data.upper, data.lower, data.forecast, data.value]);
-      if (this.bottom) this.bottom.setData([data.time, data.score, data.level]);
+      this.fill();
     }
 
-    redraw() { for (const plot of this.plots) plot.redraw(false, true); }
+    fill() {
+      const { time, value, forecast, lower, upper, score, level } = this.data;
+      const columns = [[time, upper, lower, forecast, value], [time, score, level]];
+      for (const [i, plot] of this.plots.entries()) {
+        const { min, max } = plot.scales.x;
+        plot.setData(columns[i], !this.isZoomed);
+        if (this.isZoomed) plot.setScale("x", { min, max });
+      }
+    }
+
+    // Colours are read when a plot is made: other ones need new plots.
+    recolour() {
+      for (const plot of this.plots) plot.destroy();
+      this.build();
+      this.isZoomed = false;
+      if (this.data !== null) this.fill();
+    }
   }
 
   // The colours follow the machine's until a button says otherwise.

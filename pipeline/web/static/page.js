@@ -7,7 +7,7 @@
   const by = (id) => document.getElementById(id);
   const sparks = new Map();
   let revision = -1, chosen = fromAddress(), isChosenByHand = chosen !== "", chart = null, find = "", isAsking = false;
-  let nOpen = null, timer = 0;
+  let nOpen = null, timer = 0, charted = "";
 
   function fromAddress() {
     return new URLSearchParams(location.hash.slice(1)).get("stream") || "";
@@ -27,7 +27,7 @@
     try {
       const fleet = await ask(`/page/fleet.json?since=${revision}&find=${encodeURIComponent(find)}`);
       showFleet(fleet);
-      if (!isChosenByHand && !fleet.streams.some((row) => row.name === chosen)) chosen = fleet.streams.length ? fleet.streams[0].name : "";
+      if (!isChosenByHand) follow(fleet.streams);
       if (chosen) showStream(await ask(`/page/stream.json?name=${encodeURIComponent(chosen)}`));
     } catch (error) {
       state("warn", `no answer from the daemon (${error.message})`);
@@ -56,6 +56,12 @@
     showEpisodes(fleet.episodes);
     if (nOpen !== null && nOpen !== fleet.n_open) by("announce").textContent = `${fleet.n_open} open episodes`;
     nOpen = fleet.n_open;
+  }
+
+  // Until somebody chooses a stream, one that is in an episode is shown, or the worst.
+  function follow(streams) {
+    const shown = streams.find((row) => row.name === chosen);
+    if (streams.length && !(shown && (shown.rank === "alert" || streams[0].rank !== "alert"))) chosen = streams[0].name;
   }
 
   function showStreams(streams) {
@@ -107,7 +113,8 @@
     const score = row.score === null ? "" : ` Score ${number(row.score)}, alert level ${number(row.level)}.`;
     verdict.textContent = `${number(row.value)} at ${moment(row.at)} UTC: ${row.verdict}.${foretold}${score}`;
     if (row.history) {
-      chart = chart || new Chart(by("chart"));
+      if (chart === null) Foretell.shown = chart = new Chart(by("chart"));
+      if (row.name !== charted) { charted = row.name; chart.isZoomed = false; }
       const shaded = row.episodes.map(extent);
       chart.set(row.history, shaded, `Chart of ${row.name}: ${verdict.textContent} ${shaded.length} episodes.`);
       rows(by("table"), row.history, TABLE_ROWS);
@@ -170,6 +177,6 @@
   document.addEventListener("keydown", onKey);
   document.addEventListener("visibilitychange", turn);
   addEventListener("hashchange", () => { const name = fromAddress(); if (name && name !== chosen) choose(name); });
-  theme(by("theme"), () => chart && chart.redraw());
+  theme(by("theme"), () => chart && chart.recolour());
   turn();
 })();

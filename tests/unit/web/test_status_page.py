@@ -15,8 +15,8 @@ from pipeline.core.settings import Settings, parse_settings
 from pipeline.runtime.incidents import Told
 from pipeline.runtime.session import Session
 from pipeline.sinks.http_text import BadRequest, Request, Response, parse_head
+from pipeline.web import history
 from pipeline.web.assets import POLICY, text_of
-from pipeline.web.history import N_READINGS
 from pipeline.web.page import MAX_ALERTS, MAX_WANTED, StatusPage
 
 OWN = {"host": "127.0.0.1:9464"}
@@ -79,19 +79,20 @@ def test_the_overview_has_verdicts_and_sparklines_and_leaves_out_what_is_known()
     assert all("spark" in row for row in watched.json("/page/fleet.json", f"since={fleet['revision']}")["streams"])
 
 
-def test_a_stream_has_a_long_history_whose_newest_part_is_foretold() -> None:
+def test_a_stream_has_a_long_history_whose_newest_part_is_foretold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "N_READINGS", 128)
     watched = Watched()
-    watched.feed(600)
-    history = watched.json("/page/stream.json", "name=press-2/oil")["history"]
-    assert len(history["time"]) == N_READINGS
-    assert history["time"][-1] == 599 * 60.0
-    assert history["lower"][:-64] == [None] * (N_READINGS - 64)
-    assert None not in history["lower"][-64:]
-    watched.feed(200)
-    longer = watched.json("/page/stream.json", "name=press-2/oil")["history"]
-    assert len(longer["time"]) == N_READINGS
-    assert longer["time"] == [60.0 * i for i in range(800 - N_READINGS, 800)]
-    assert longer["value"] == pytest.approx([np.sin(i / 20.0) + 2 for i in range(800 - N_READINGS, 800)])
+    watched.feed(150)
+    kept = watched.json("/page/stream.json", "name=press-2/oil")["history"]
+    assert kept["time"] == [60.0 * i for i in range(22, 150)]
+    assert kept["lower"][:64] == [None] * 64
+    assert None not in kept["lower"][64:]
+    for n in (30, 90):  # more at once than the engine keeps forecasts of
+        watched.feed(n)
+        kept = watched.json("/page/stream.json", "name=press-2/oil")["history"]
+        numbers = range(watched.n - 128, watched.n)
+        assert kept["time"] == [60.0 * i for i in numbers]
+        assert kept["value"] == pytest.approx([np.sin(i / 20.0) + 2 for i in numbers])
 
 
 def test_only_the_worst_streams_are_kept_and_those_that_are_asked_for() -> None:

@@ -1,0 +1,163 @@
+"""The status page in a real browser: live, legible, by keyboard, and without a request to anybody else."""
+
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from chromium import Browser
+from paho.mqtt.enums import CallbackAPIVersion
+
+pytestmark = pytest.mark.broker
+LIMIT_S = 60.0
+#: From the fault's first reading to its episode on the page, seconds.
+SHOWN_S = 3.0
+MAIN = "from pipeline.cli.main import main; main()"
+SENSORS = ("press-1/oil", "press-1/shaft", "pump-1/flow", "cold-store/air")
+N_CLEAN, N_FAULT, CADENCE_S = 600, 12, 60.0
+EPISODE = "document.querySelectorAll('.episode.open').length"
+
+
+class Mill:
+    """A daemon on a broker, and a plant that publishes to it."""
+
+    def __init__(self, folder: Path, repository: Path, broker_port: int) -> None:
+        self.port = broker_port - 10_000
+        self._noise = random.Random(1)  # noqa: S311 - a seeded signal, not a secret
+        self._step, self._start_s = 0, math.floor(time.time()) - (N_CLEAN + N_FAULT) * CADENCE_S
+        config = folder / "edge.yaml"
+        config.write_text(
+            f"site: mill\nmqtt: {{port: {broker_port}, client_id: mill,"
+            ' topics: [{topic: "plant/{device}/{sensor}", stream: "{device}/{sensor}"}]}\n'
+            f"metrics: {{port: {self.port}}}\nstore: {{path: {folder / 'state'}}}\n"
+        )
+        with (folder / "daemon.log").open("wb") as log:
+            command = [sys.executable, "-c", MAIN, "run", "-c", str(config)]
+            environment = os.environ | {"OMP_NUM_THREADS": "1"}
+            self._daemon = subprocess.Popen(command, cwd=repository, env=environment, stdout=log, stderr=log)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client.max_inflight_messages_set(1000)
+        self._client.connect("127.0.0.1", broker_port)
+        self._client.loop_start()
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+                return json.loads(answer.read())
+        except OSError:
+            return None
+
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + LIMIT_S
+        while not condition():
+            assert self._daemon.poll() is None, "the daemon ended"
+            assert time.monotonic() < deadline, f"waited in vain until {what}"
+            time.sleep(0.05)
+
+    def publish(self, n: int, fault: float = 0.0) -> None:
+        """Publish ``n`` readings of each sensor; a fault is added to those of the press."""
+        sent = []
+        for i in range(self._step, self._step + n):
+            for k, sensor in enumerate(SENSORS):
+                value = 20 + 2 * math.sin(2 * math.pi * i / 144 + k) + self._noise.gauss(0, 0.1)
+                value += fault if sensor.startswith("press") else 0.0
+                payload = json.dumps({"time": self._start_s + i * CADENCE_S, "value": round(value, 4)})
+                sent.append(self._client.publish(f"plant/{sensor}", payload, qos=1))
+        self._step += n
+        for each in sent:
+            each.wait_for_publish(LIMIT_S)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._client._reset_sockets()  # noqa: SLF001 - paho keeps its wake-up pair open until it is collected
+        self._daemon.terminate()
+        try:
+            self._daemon.wait(20)
+        finally:
+            self._daemon.kill()
+            self._daemon.wait()
+
+
+@pytest.fixture
+def mill(tmp_path: Path, repository: Path, mosquitto: Any) -> Iterator[Mill]:  # noqa: ANN401 - conftest's class
+    mill = Mill(tmp_path, repository, mosquitto.port)
+    try:
+        mill.wait_until(lambda: (mill.get("/status.json") or {}).get("ready"), "it is ready")
+        yield mill
+    finally:
+        mill.close()
+
+
+def test_a_fault_appears_without_a_reload(
+    mill: Mill,
+    browser: Browser,
+    axe: str,
+    keep_picture: Callable[[str, bytes], None],
+) -> None:
+    browser.look(1280, 800)
+    browser.open(f"http://127.0.0.1:{mill.port}/")
+    mill.publish(N_CLEAN)
+    accepted = 4 * N_CLEAN
+    mill.wait_until(lambda: mill.get("/status.json")["readings"]["accepted"] == accepted, "all is scored")
+    browser.wait_for("document.querySelectorAll('.stream .spark-line').length === 4")
+    assert browser.run(EPISODE) == 0
+    assert browser.run("document.getElementById('state').textContent") == "ready"
+
+    began = time.monotonic()
+    mill.publish(N_FAULT, fault=8.0)
+    browser.wait_for(f"{EPISODE} === 2", SHOWN_S)
+    assert time.monotonic() - began < SHOWN_S
+    browser.wait_for("document.getElementById('detail-title').textContent.startsWith('press-1/')")
+    assert "critical episode" in browser.run("document.querySelector('.stream .verdict').textContent")
+    browser.wait_for("document.querySelector('.chart').getAttribute('aria-label').includes('1 episodes')")
+    chart = browser.run("Foretell.shown.data")
+    assert all(any(value is not None for value in chart[name]) for name in ("value", "lower", "upper"))
+    assert browser.run("Foretell.shown.episodes.length") == 1
+    # Its value, band and episode are really painted: their colours are among the canvas' pixels.
+    painted = browser.run(
+        "(() => { const c = document.querySelector('#chart canvas'), d = c.getContext('2d')"
+        ".getImageData(0, 0, c.width, c.height).data, seen = new Set();"
+        "for (let i = 0; i < d.length; i += 4) seen.add(`${d[i]},${d[i + 1]},${d[i + 2]}`);"
+        "return ['22,32,44', '11,98,201', '179,38,30'].filter((colour) => seen.has(colour)).length; })()"
+    )
+    assert painted == 3
+
+    assert browser.serious_faults(axe) == []
+    keep_picture("page-desktop.png", browser.picture())
+    browser.look(1280, 800, is_dark=True)
+    browser.wait_for("document.documentElement.dataset.theme === 'dark'")
+    assert browser.serious_faults(axe) == []
+    keep_picture("page-dark.png", browser.picture())
+    browser.look(390, 844, is_phone=True)
+    browser.wait_for("document.documentElement.dataset.theme === 'light'")
+    assert browser.run("document.documentElement.scrollWidth") <= 390
+    assert browser.serious_faults(axe) == []
+    keep_picture("page-phone.png", browser.picture())
+    _by_keyboard(browser)
+    assert browser.complaints == []
+    own = f"http://127.0.0.1:{mill.port}/"
+    assert len(browser.requests) > 10
+    assert [url for url in browser.requests if not url.startswith((own, "about:"))] == []
+
+
+def _by_keyboard(browser: Browser) -> None:
+    browser.look(1280, 800)
+    browser.press("/")
+    assert browser.run("document.activeElement.id") == "find"
+    for letter in "air":
+        browser.press(letter)
+    browser.wait_for("document.querySelectorAll('.stream').length === 1")
+    browser.press("ArrowDown")
+    browser.press("Enter")
+    browser.wait_for("document.getElementById('detail-title').textContent === 'cold-store/air'")
+    assert browser.run("location.hash") == "#stream=cold-store%2Fair"
