@@ -15,6 +15,7 @@ from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
 from pipeline.cli.evaluate import evaluate
 from pipeline.cli.explain_message import explain_message
+from pipeline.cli.record import record
 from pipeline.cli.replay import replay
 from pipeline.cli.run import run
 from pipeline.cli.simulate import simulate
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(run)
+app.command()(record)
 app.command()(replay)
 app.command()(simulate)
 app.command("explain-message")(explain_message)

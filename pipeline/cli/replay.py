@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def replay(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings: CSV, JSON lines or Parquet.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings: of readings or of messages.")],
     scores: Annotated[
         Path | None, typer.Option("--scores", metavar="OUT", help="Write one row per reading: .csv or .parquet.")
     ] = None,
@@ -35,8 +35,9 @@ def replay(
     Example: foretell replay pump.csv tank.csv --scores scores.csv --plot pump.png
 
     Separators, times and layout are recognised: timestamp,value is one stream named after the file; a wide file is
-    one stream per numeric column; a stream, sensor or device column names the streams of a long one. The same
-    recordings give the same scores, byte for byte.
+    one stream per numeric column; a stream, sensor or device column names the streams of a long one. Recordings of
+    messages ('foretell record') are decoded by the topics they were recorded with, or those of -c. The same recordings
+    give the same scores, byte for byte.
 
     Exit code 2 when a file could not be read; the others are still worked on.
     """
@@ -51,7 +52,7 @@ def replay(
     settings = load_settings(config) if config else Settings()
     outputs = Outputs(scores, alerts, plot)
     check_outputs(files, outputs)
-    recordings = read_recordings(files, lambda line: typer.echo(f"foretell: {line}", err=True))
+    recordings = read_recordings(files, _complain, settings if config else None)
     if not recordings:
         raise typer.Exit(2)
     if stream is not None:
@@ -65,6 +66,10 @@ def replay(
     _report(result, perf_counter() - began)
     if len(recordings) < len(files):
         raise typer.Exit(2)
+
+
+def _complain(line: str) -> None:
+    typer.echo(f"foretell: {line}", err=True)
 
 
 @contextmanager

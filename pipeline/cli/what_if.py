@@ -45,7 +45,7 @@ def what_if(
     from pipeline.runtime.configuration import load_settings
 
     settings = load_settings(config) if config else Settings()
-    scored = _scored(files, settings)
+    scored = _scored(files, settings, topics_of=settings if config else None)
 
     from pipeline.runtime.what_if import what_if as decide
     from pipeline.runtime.what_if_report import as_json
@@ -74,7 +74,7 @@ def _checked(budgets: list[str], since: str | None) -> float:
         raise UsageError(f"--since {since}", "is no duration", f"it {error}") from None
 
 
-def _scored(files: list[Path], settings: "Settings") -> "Scored":
+def _scored(files: list[Path], settings: "Settings", topics_of: "Settings | None") -> "Scored":
     """Return the scores of the files: read, or, of recordings, made by a replay."""
     from pipeline.runtime.what_if_files import is_scores_file, read_scores
 
@@ -86,7 +86,7 @@ def _scored(files: list[Path], settings: "Settings") -> "Scored":
 
     from pipeline.runtime.replay_files import read_recordings
 
-    recordings = read_recordings(files, lambda line: typer.echo(f"foretell: {line}", err=True))
+    recordings = read_recordings(files, lambda line: typer.echo(f"foretell: {line}", err=True), topics_of)
     if len(recordings) < len(files):
         raise typer.Exit(2)
 

@@ -14,6 +14,7 @@ from pipeline.core.errors import ForetellError, UsageError, printable
 from pipeline.sinks.alert_file import check_alerts_file, write_alerts
 from pipeline.sinks.chart import check_chart_file, strongest_stream, write_chart
 from pipeline.sinks.scores import check_scores_file, write_scores
+from pipeline.sources.message_files import message_header
 from pipeline.sources.recording import Recording, read_recording
 from pipeline.sources.recording_names import recording_labels
 
@@ -59,12 +60,15 @@ def check_outputs(files: Sequence[Path], outputs: Outputs) -> None:
             check(path)
 
 
-def read_recordings(files: Sequence[Path], say: Callable[[str], None]) -> list[Recording]:
-    """Read what can be read.
+def read_recordings(
+    files: Sequence[Path], say: Callable[[str], None], settings: "Settings | None" = None
+) -> list[Recording]:
+    """Read what can be read; recordings of messages are decoded as the daemon would.
 
     Args:
         files: Paths in the order of the run.
         say: Told one line for each file that cannot be read, and for each kind of bad row.
+        settings: Those whose topics count for messages; None for those that messages were recorded with.
 
     Returns:
         The recordings that could be read, in order.
@@ -77,13 +81,27 @@ def read_recordings(files: Sequence[Path], say: Callable[[str], None]) -> list[R
             continue
         seen.add(path.resolve())
         try:
-            recordings.append(read_recording(path, label))
+            recordings.append(_read(path, label, settings))
         except UsageError as error:
             say(str(error))
             continue
         for reason, bad in recordings[-1].bad.items():
             say(f"{printable(str(path))}: left out {bad.n} for {reason}, the first at {bad.first}")
     return recordings
+
+
+def _read(path: Path, label: str, settings: "Settings | None") -> Recording:
+    """Read one file of any kind.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
+    header = message_header(path)
+    if header is None:
+        return read_recording(path, label)
+    from pipeline.runtime.message_recording import decoded_recording
+
+    return decoded_recording(path, header, settings)
 
 
 def check_stream(stream: str, recordings: Sequence[Recording]) -> None:

@@ -247,6 +247,7 @@ class MqttSource:
         clock: Gives arrival times.
         max_payload_bytes: Longer payloads are cut one byte past this, so that the decoder sees
             that they are too large and memory does not.
+        keep_session: The broker holds messages for us while we are away.
 
     Attributes:
         connection: The connection underneath.
@@ -263,8 +264,10 @@ class MqttSource:
         inbox: Inbox,
         clock: Clock,
         max_payload_bytes: int,
+        *,
+        keep_session: bool = True,
     ) -> None:
-        self.connection = Connection(settings, settings.client_id, keep_session=True)
+        self.connection = Connection(settings, settings.client_id, keep_session=keep_session)
         self.connection.on_up = self._subscribe
         self.connection.client.on_message = self._on_message
         self.connection.client.on_unsubscribe = self._on_unsubscribe

@@ -5,12 +5,13 @@ how many rows could not be read, with the first example of each kind. The whole 
 columns (21 bytes a reading). Refuses to know what the readings mean or who scores them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import UsageError
-from pipeline.core.records import Readings
+from pipeline.core.priors import Prior
+from pipeline.core.records import F64, I64, Readings
 from pipeline.sources.recording_assembly import Assembler
 from pipeline.sources.recording_names import recording_labels
 from pipeline.sources.recording_parquet import PARQUET_MAGIC, parquet_chunks
@@ -21,18 +22,35 @@ JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 
 
 @dataclass(frozen=True, slots=True)
+class Came:
+    """How the readings of a recording of messages came.
+
+    Attributes:
+        arrival_s: When each arrived, Unix seconds, shape (N,).
+        message: Number of the message that held it, ascending, shape (N,).
+        told: What publishers said of streams, each with the row of the first reading after it.
+    """
+
+    arrival_s: F64
+    message: I64
+    told: Sequence[tuple[int, Mapping[str, Prior]]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """What a file held.
 
     Attributes:
         path: The file, as the user named it.
         readings: Its readings in file order; the columns of one row follow each other.
-        bad: Rows or cells that were left out, by reason.
+        bad: Rows, cells or messages that were left out, by reason.
+        came: How its readings came; None where only their event times are known.
     """
 
     path: str
     readings: Readings
     bad: Mapping[str, BadRows]
+    came: Came | None = None
 
 
 def read_recording(path: Path, label: str | None = None) -> Recording:

@@ -52,6 +52,7 @@ def test_help_imports_nothing_heavy_and_lists_every_command(repository: Path) ->
         "doctor",
         "status",
         "explain-message",
+        "record",
         "bench",
     ):
         assert f" {command} " in text
@@ -68,6 +69,7 @@ def test_the_help_of_every_command_is_light_and_shows_an_example(repository: Pat
         "doctor",
         "status",
         "explain-message",
+        "record",
         "bench",
     ):
         text, imported = help_of(repository, command)

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from pipeline.core.records import EpisodeEvent, Event, Outcome, Readings, Steps
 from pipeline.core.settings import Settings, parse_settings
-from pipeline.runtime.replay import ReplayResult, batches, episodes, joined, replay
+from pipeline.runtime.replay import ReplayResult, episodes, replay
+from pipeline.runtime.replay_batches import batches, joined
 from pipeline.runtime.replay_report import episode_table, summary
 from pipeline.runtime.session import Session
 from pipeline.sources.recording import Recording
