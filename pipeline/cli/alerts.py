@@ -1,16 +1,30 @@
-"""``foretell alerts``: lists the alerts of a file or of the standard input, and draws one."""
+"""``foretell alerts``: lists alerts of a file, the standard input or a daemon, draws one, and says something of one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli import alert_words
 from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-alerts = typer.Typer(help="List alerts, or show one with its picture.", no_args_is_help=True)
+alerts = typer.Typer(
+    help="List alerts, show one with its picture, or say something of one.",
+    no_args_is_help=True,
+    callback=alert_words.access,
+)
+for _word in (
+    alert_words.ack,
+    alert_words.false,
+    alert_words.true,
+    alert_words.expected,
+    alert_words.silence,
+    alert_words.undo,
+):
+    alerts.command()(_word)
 
 From = Annotated[
     Path | None,
@@ -19,11 +33,22 @@ From = Annotated[
 
 
 @alerts.command("list")
-def list_alerts(source: From = None) -> None:
-    """List the episodes, oldest first, each with its id.
+def list_alerts(
+    context: typer.Context,
+    source: From = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Configuration of a running daemon, to ask it instead.")
+    ] = None,
+) -> None:
+    """List the episodes, oldest first, each with its id; of a daemon with what operators said of them.
 
     Example: foretell alerts list --from alerts.jsonl
+
+    Of a running daemon: foretell alerts list -c edge.yaml
     """
+    if config is not None:
+        alert_words.print_list(context, config)
+        return
     from pipeline.cli.evaluate_common import tables
     from pipeline.runtime.alert_input import STDIN, lines_from
     from pipeline.runtime.alert_reading import alerts_in
@@ -98,6 +123,6 @@ def _console() -> "Console":
 def _named(source: Path | None) -> Path:
     """Return where to read from."""
     if source is None:
-        remedy = "give a file that replay --alerts wrote, or - for the standard input"
+        remedy = "give a file that replay --alerts wrote, - for the standard input, or the daemon's -c FILE"
         raise UsageError("--from", "is missing", remedy)
     return source

@@ -1,9 +1,11 @@
 """What is told of episodes beyond their own stream: neighbours, alerts with their words, incidents of devices."""
 
+import math
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any, Self
 
-from pipeline.core.records import EpisodeEvent
+from pipeline.core.records import EpisodeEvent, Event
 
 #: Severities, least first.
 SEVERITIES = ("minor", "major", "critical")
@@ -47,6 +49,15 @@ class Alert:
     neighbours: tuple[Neighbour, ...] = ()
     summary: str = ""
     text: str = ""
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Self:
+        """Return what ``asdict`` was given, without its evidence."""
+        event = plain["event"]
+        views = tuple((name, decades) for name, decades in event["views"])
+        opened = EpisodeEvent(**event | {"event": Event(event["event"]), "views": views, "evidence": None})
+        neighbours = tuple(Neighbour(**each) for each in plain["neighbours"])
+        return cls(**plain | {"event": opened, "neighbours": neighbours})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,45 @@ class Incident:
         """Take over the worst severity of the members."""
         worst = max((SEVERITIES.index(member.severity) for member in self.members), default=0)
         object.__setattr__(self, "severity", SEVERITIES[worst])
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Self:
+        """Return what ``asdict`` was given."""
+        members = tuple(Member(**member) for member in plain["members"])
+        return cls(**{name: value for name, value in plain.items() if name != "severity"} | {"members": members})
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """What a stream's alert is now: the retained state topic.
+
+    Attributes:
+        stream: Stream name.
+        state: One of ``STATES``.
+        episode: Id of the open, or the last, episode; empty for none yet.
+        severity: Of that episode; empty for none yet.
+        at_s: Since when, event time, or when an operator said something, Unix seconds.
+        held: Why nothing is told of it, one of ``HELD``; empty when it is told.
+        acknowledged_by: Who has seen it; empty for nobody.
+        judged: ``false`` or ``true``, as an operator judged it; empty for not yet.
+        expected_until_s: Until when an operator expects it, Unix seconds; None for not.
+    """
+
+    stream: str
+    state: str
+    episode: str = ""
+    severity: str = ""
+    at_s: float = math.nan
+    held: str = ""
+    acknowledged_by: str = ""
+    judged: str = ""
+    expected_until_s: float | None = None
+
+
+#: States of a stream's alert, in the order in which they follow each other.
+STATES = ("pending", "open", "closing", "closed")
+#: Why an alert is held back.
+HELD = ("silence", "maintenance", "expected", "judged_false", "cooldown")
 
 
 def incident_id(device: str, opened_s: float) -> str:

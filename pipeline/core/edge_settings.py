@@ -1,4 +1,4 @@
-"""The settings of the daemon's edges: broker, topics, alerts, metrics, inbox; and the base of all sections."""
+"""The settings of the daemon's edges: broker, topics, metrics, inbox; and the base of all sections."""
 
 from typing import Annotated, Literal, Self
 
@@ -143,23 +143,6 @@ class MqttSettings(Section):
             msg = "name one of password_file, password_env and password_credential"
             raise ValueError(msg)
         return self
-
-
-class AlertSettings(Section):
-    """Where verdicts are published."""
-
-    topic_prefix: str = Field(
-        "foretell",
-        pattern=r"^[A-Za-z0-9_./-]{1,64}$",
-        title="Alerts go to PREFIX/SITE/alert/STREAM, health verdicts to PREFIX/SITE/health/STREAM.",
-        description="Outside every topic that is read, or alerts would be read as readings.",
-    )
-    publish: bool = Field(default=True, title="Publish alerts over MQTT, beside the log.")
-    streams: bool = Field(
-        default=True,
-        title="Publish the alerts and states of streams, beside the incidents of devices.",
-        description="Off where one message per device is enough.",
-    )
 
 
 class MetricsSettings(Section):

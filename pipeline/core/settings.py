@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from pipeline.core.alert_settings import AlertSettings
 from pipeline.core.device_settings import DeviceSettings
 from pipeline.core.edge_settings import (
-    AlertSettings,
     MetricsSettings,
     MqttSettings,
     RuntimeSettings,

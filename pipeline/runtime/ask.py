@@ -18,6 +18,7 @@ from pipeline.core.settings import Settings
 from pipeline.sources.mqtt_security import read_secret_file
 
 _MAX_BYTES = 16 << 20
+_MAX_REFUSAL_BYTES = 4096
 _TIMEOUT_S = 10.0
 
 
@@ -63,9 +64,30 @@ def ask(url: str, access: Access) -> dict[str, Any]:
         UsageError: The address or a file of ours is wrong.
         ForetellError: Nobody answers there, or not as Foretell does.
     """
+    return _document(_request(url), url, access)
+
+
+def tell(url: str, access: Access, token: str, said: dict[str, str]) -> dict[str, Any]:
+    """Say something of alerts, and return the answer.
+
+    Raises:
+        UsageError: The address or a file of ours is wrong.
+        ForetellError: Nobody answers there, not as Foretell does, or what was said is not taken.
+    """
+    request = _request(url)
+    request.data = json.dumps(said).encode()
+    request.add_header("Content-Type", "application/json")
+    request.add_header("X-Foretell-Token", token)
+    return _document(request, url, access)
+
+
+def _request(url: str) -> urllib.request.Request:
     if not url.startswith(("http://", "https://")):
         raise UsageError(url, "is no http address", "give one such as http://127.0.0.1:9464")
-    request = urllib.request.Request(url)  # noqa: S310 - checked above
+    return urllib.request.Request(url)  # noqa: S310 - checked above
+
+
+def _document(request: urllib.request.Request, url: str, access: Access) -> dict[str, Any]:
     if access.user:
         password = read_secret_file("--password-file", Path(access.password_file))
         request.add_header("Authorization", f"Basic {b64encode(f'{access.user}:{password}'.encode()).decode()}")
@@ -77,13 +99,24 @@ def ask(url: str, access: Access) -> dict[str, Any]:
             document = json.loads(answer.read(_MAX_BYTES))
     except urllib.error.HTTPError as error:
         with error:
-            raise ForetellError(f"{url}: answered {error.code} {printable(str(error.reason))}") from None
+            text = _refusal(error.read(_MAX_REFUSAL_BYTES)) or str(error.reason)
+            raise ForetellError(f"{url}: answered {error.code}: {printable(text)}") from None
     except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "reason", error)
         raise ForetellError(f"{url}: no answer from Foretell: {printable(str(why))}") from None
     if not isinstance(document, dict):
         raise ForetellError(f"{url}: answered, but not as Foretell does")
     return document
+
+
+def _refusal(body: bytes) -> str:
+    """Return the words of an answer that says no; empty for none."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    text = document.get("text") if isinstance(document, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def _context(access: Access) -> ssl.SSLContext:

@@ -52,6 +52,11 @@ class Budgets:
         self.memory_bytes = memory_bytes
         self._calm_s = self._over_s = now_s
 
+    def figures(self) -> dict[str, int | str]:
+        """Return what ``/status.json`` shows."""
+        budget_bytes = round(self.memory_bytes)
+        return {"sacrifice_level": int(self.level), "gives_up": self.level.name.lower(), "memory_bytes": budget_bytes}
+
     def step(self, memory_bytes: float, lag_s: float, now_s: float) -> Sacrifice:
         """Take in what is used now.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from pipeline.flow.snapshot import Copied, copy_model, copy_state
-from pipeline.runtime.incidents import Incidents
+from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.session import Session
 from pipeline.store.files import StoreError, StoreFullError
 from pipeline.store.store import Checkpoint, Store
@@ -29,7 +29,7 @@ class Checkpoints:
     Args:
         store: Where.
         session: Of whom.
-        incidents: What is known of devices.
+        follow_up: What is known of devices and alerts.
         monotonic_s: Gives the current time, monotonic seconds.
 
     Attributes:
@@ -38,14 +38,14 @@ class Checkpoints:
         size_bytes: Size of the newest snapshot; 0 for none yet.
     """
 
-    def __init__(self, store: Store, session: Session, incidents: Incidents, monotonic_s: Callable[[], float]) -> None:
+    def __init__(self, store: Store, session: Session, follow_up: FollowUp, monotonic_s: Callable[[], float]) -> None:
         self.debt_s = 0.0
         self.is_wanted = False
         self.size_bytes = 0
         self._store = store
         self._settings = session.settings.store
         self._session = session
-        self._incidents = incidents
+        self._follow_up = follow_up
         self._now_s = monotonic_s
         self._taken_s = monotonic_s()
         self._position = -1
@@ -110,7 +110,7 @@ class Checkpoints:
         texts = {
             "position": str(self._store.position),
             "session": json.dumps(self._session.tallies()),
-            "incidents": self._incidents.dump(),
+            "incidents": self._follow_up.dump(),
         }
         state = copy_state(self._session.state, texts)
         self._writing = _Writing(self._store, state, model, name, which, self.debt_s)

@@ -18,23 +18,28 @@ from pipeline.core.settings import Settings
 from pipeline.decode.memory import Memory
 from pipeline.decode.payloads import MAX_PAYLOAD_BYTES
 from pipeline.decode.reasons import Request
+from pipeline.runtime.alert_routes import alert_routes, word_routes
 from pipeline.runtime.budgets import FEWER_SERIES, Budgets, Sacrifice, memory_budget, memory_in_use
 from pipeline.runtime.clocks import SystemClock
-from pipeline.runtime.incidents import Incidents
-from pipeline.runtime.intake import Intake, checked_routes, take_in
+from pipeline.runtime.follow_up import FollowUp
+from pipeline.runtime.intake import checked_routes, take_in
 from pipeline.runtime.keeper import Keeper
 from pipeline.runtime.life import LifeSigns
 from pipeline.runtime.life_routes import life_routes
 from pipeline.runtime.onlooker import Onlooker
+from pipeline.runtime.operator_token import make_token
+from pipeline.runtime.rejection_log import RejectionLog
 from pipeline.runtime.reload import merged
 from pipeline.runtime.session import FleetView, Session
-from pipeline.runtime.status import status_document
+from pipeline.runtime.status import edge_figures, status_document
 from pipeline.runtime.telemetry import Telemetry, foretell_version
 from pipeline.runtime.teller import Teller
 from pipeline.runtime.tuner import Tuner
+from pipeline.runtime.word_desk import WordDesk
 from pipeline.sinks.alerts import iso_time
 from pipeline.sinks.exporter import Exporter
 from pipeline.sinks.outbox import Outbox
+from pipeline.sinks.outgoing import command_topic
 from pipeline.sinks.publisher import Publisher
 from pipeline.sources.inbox import Inbox, Message
 from pipeline.sources.mqtt import RECEIVE_MAXIMUM, Connection, MqttSource
@@ -49,8 +54,6 @@ REFRESH_S = 0.5
 FINETUNE_BITE = 8
 #: Batches that may fail in a row before the daemon gives up.
 MAX_FAILURES = 5
-#: Pause between two log lines about the same kind of rejection, seconds.
-REJECTION_LOG_S = 60.0
 #: Of the 10 s that a stop may take: to score what waits, and to hand over alerts, seconds.
 DRAIN_LIMIT_S = 3.0
 FLUSH_LIMIT_S = 1.5
@@ -102,7 +105,10 @@ class Daemon:
         self._session = session or Session(settings)
         self._on_events = on_events or (lambda _events: None)
         self.inbox = Inbox(max(settings.runtime.inbox_messages, RECEIVE_MAXIMUM))
-        self._filters = [route.filter for route in self._routes]
+        alerts = settings.alerts
+        commands = command_topic(alerts.topic_prefix, settings.site) if alerts.commands else ""
+        self._filters = [*(route.filter for route in self._routes), *filter(None, [commands])]
+        self._token = make_token(alerts, store.folder if store else None)
         self._source = MqttSource(settings.mqtt, self._filters, self.inbox, self._clock, MAX_PAYLOAD_BYTES)
         # A connection of its own: on a stop the input ends first, and alerts still go out.
         self._outlet = Connection(settings.mqtt, f"{settings.mqtt.client_id}-alerts", keep_session=False)
@@ -113,13 +119,14 @@ class Daemon:
         self._exporter = Exporter()
         self._telemetry = Telemetry(settings)
         self._tuner = Tuner(settings, self._telemetry.observe_finetune)
-        self._incidents = Incidents(settings)
+        self._follow_up = FollowUp(settings)
         self._budgets = Budgets(memory_budget(settings.runtime.memory_mb), time.monotonic())
-        self._keeper = Keeper(self._session, self._incidents, self._outbox, store)
+        self._keeper = Keeper(self._session, self._follow_up, self._outbox, store)
+        self._desk = WordDesk(self._follow_up, self._keeper, self._teller, commands)
         self._is_stopping = False
         self._n_failures_in_a_row = 0
         self._refreshed_s = float("-inf")
-        self._rejections_logged_s: dict[str, float] = {}
+        self._rejections = RejectionLog()
         self._memory = Memory()
         self.metrics_port = settings.metrics.port if metrics_port is None else metrics_port
         self.latest: FleetView = self._session.view()
@@ -150,8 +157,9 @@ class Daemon:
         metrics, mqtt = self._settings.metrics, self._settings.mqtt
         self._restore()
         self._refresh()
-        routes = life_routes(self._life, self._status) | self._onlooker.routes(self._status)
-        self.metrics_port = self._exporter.start(metrics, self.metrics_port, routes) if metrics.enabled else 0
+        routes = life_routes(self._life, self._status) | alert_routes(self._desk) | self._onlooker.routes(self._status)
+        posts = word_routes(self._desk, lambda: self._token)
+        self.metrics_port = self._exporter.start(metrics, self.metrics_port, routes, posts) if metrics.enabled else 0
         fields = {
             "version": foretell_version(),
             "site": self._settings.site,
@@ -169,6 +177,7 @@ class Daemon:
         self._source.outdated = self._keeper.outdated_filters(self._filters)
         for what, text in self._keeper.restore():
             self._teller.tell_system(what, text, iso_time(self._clock.now()))
+        self._desk.list_anew()
 
     def _turn(self) -> None:
         """Do one round of the worker's loop."""
@@ -200,30 +209,17 @@ class Daemon:
         self._keeper.want_checkpoint()  # a replay would decide what came before by the new settings
         self._telemetry.take_settings(settings)
         self._teller.take_settings(settings)
+        self._follow_up.take_settings(settings)
         logging.getLogger().setLevel(settings.runtime.log_level.upper())
         _log.info("configuration taken", extra={"fields": {"changed": changed, "needs_restart": left}})
 
     def _status(self) -> dict[str, Any]:
         """Return what ``/status.json`` shows; called on a thread of the endpoint."""
-        connection = self._source.connection
-        mqtt = {
-            "connected": connection.is_connected,
-            "subscribed": self._source.is_subscribed,
-            "broker": f"{self._settings.mqtt.host}:{self._settings.mqtt.port}",
-            "n_connects": connection.n_connects,
-        }
-        inbox = {"depth": self.inbox.depth, "n_dropped": self.inbox.n_dropped}
-        alerts = {"n_waiting": len(self._outbox), "n_dropped": self._outbox.n_dropped}
-        budgets = {"sacrifice_level": int(self.sacrifice), "gives_up": self.sacrifice.name.lower()}
-        budgets["memory_bytes"] = round(self._budgets.memory_bytes)
-        figures = {
-            "budgets": budgets,
-            "mqtt": mqtt,
-            "inbox": inbox,
-            "alerts": alerts,
-            **self._telemetry.status(self._session),
-        }
-        return status_document(self._life.now(), self.latest, figures)
+        figures = edge_figures(self._source, f"{self._settings.mqtt.host}:{self._settings.mqtt.port}")
+        figures["inbox"] = {"depth": self.inbox.depth, "n_dropped": self.inbox.n_dropped}
+        figures["alerts"] = {"n_waiting": len(self._outbox), "n_dropped": self._outbox.n_dropped}
+        figures["budgets"] = self._budgets.figures()
+        return status_document(self._life.now(), self.latest, figures | self._telemetry.status(self._session))
 
     def _guarded(self, messages: list[Message]) -> None:
         """Work through a batch; one error costs a batch, many in a row end the daemon."""
@@ -247,6 +243,7 @@ class Daemon:
         try:
             if messages:
                 self._score(messages)
+            self._desk.turn(self._clock.now())
         finally:
             self._settle(messages)
         self._keeper.checkpoint()
@@ -257,9 +254,9 @@ class Daemon:
 
     def _score(self, messages: list[Message]) -> None:
         new, note = self._keeper.sift(messages)
-        intake = take_in(new, self._routes, self._memory, self._settings.streams.future_s)
+        intake = take_in(self._desk.sift(new), self._routes, self._memory, self._settings.streams.future_s)
         self._telemetry.count_intake(intake)
-        self._log_rejections(intake)
+        self._rejections.log(intake.samples)
         self._ask(intake.requests)
         for device in intake.dead:
             _log.warning("device gone", extra={"fields": {"device": device}})
@@ -270,9 +267,9 @@ class Daemon:
                 steps = self._session.process(intake.readings, now_s)
             if intake.priors:
                 self._session.tell(intake.priors)
-            told = self._incidents.gather(intake.readings, steps)
-            self._teller.tell(told)
-            self._onlooker.take(told)
+            news = self._follow_up.gather(intake.readings, steps, now_s)
+            self._teller.tell(news)
+            self._onlooker.take(news.told)
             if steps.events:
                 self._telemetry.count_events(steps.events)
                 self._on_events(steps.events)
@@ -288,6 +285,7 @@ class Daemon:
         receipts = [message.receipt for message in messages if message.receipt is not None]
         self._source.connection.acknowledge(self._keeper.commit([*self.inbox.take_dropped(), *receipts]))
         self._life.degraded = "the disk is full, nothing is acknowledged" if self._keeper.is_degraded else ""
+        self._desk.settle()
         self._send()
 
     def _send(self, wait_s: float = 0.0) -> None:
@@ -351,22 +349,14 @@ class Daemon:
             "mqtt_failures_total": self._source.n_failures,
             **self._keeper.metrics(),
         }
-        self._exporter.publish(self._telemetry.snapshot(self._session, self.latest, self._tuner.lost, edge))
+        snapshot = self._telemetry.snapshot(self._session, self.latest, self._tuner.lost, edge)
+        self._exporter.publish({**snapshot, **self._desk.metrics()})
 
     def _ask(self, requests: Sequence[Request]) -> None:
         """Send publishers what the decoder would ask of them, where that is allowed."""
         for request in requests if self._settings.mqtt.ask_publishers else ():
             _log.info("asking", extra={"fields": {"topic": request.topic, "why": request.why}})
             self._source.connection.client.publish(request.topic, request.payload)
-
-    def _log_rejections(self, intake: Intake) -> None:
-        """Log one example of each kind of rejection, and no more of that kind for a minute."""
-        now_s = time.monotonic()
-        for reason, sample in intake.samples.items():
-            if now_s - self._rejections_logged_s.get(reason, float("-inf")) >= REJECTION_LOG_S:
-                self._rejections_logged_s[reason] = now_s
-                fields = {"reason": reason, "topic": sample.topic, "size_bytes": sample.size_bytes}
-                _log.warning("message rejected", extra={"fields": fields | {"detail": sample.detail}})
 
     def _shut_down(self) -> None:
         """End the input and training, score what waits, hand over alerts, free the port; each step bounded."""

@@ -206,12 +206,7 @@ class _Running:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Self:
         """Return what ``asdict`` was given."""
-        told = plain["told"]
-        if told is not None:
-            members = tuple(Member(**member) for member in told["members"])
-            told = Incident(
-                **{name: value for name, value in told.items() if name != "severity"} | {"members": members}
-            )
+        told = Incident.from_plain(plain["told"]) if plain["told"] is not None else None
         members_now = {stream: Member(**member) for stream, member in plain["members"].items()}
         return cls(**plain | {"members": members_now, "told": told})
 

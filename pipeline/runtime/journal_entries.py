@@ -1,4 +1,4 @@
-"""What the journal holds, as bytes: batches of readings with the receipts of their messages, and changes of networks.
+"""What the journal holds, as bytes: batches of readings with their messages' receipts, changes of networks, words.
 
 Comes in: what a session was given or did, in order. Goes out: entries from which a session that is given them in the
 same order becomes the same, bit for bit: batches stay as they were, since sums over more streams may differ in their
@@ -14,13 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import AnyArray
+from pipeline.core.operator_words import Word
 from pipeline.core.records import U16, U64, Readings
 from pipeline.flow.learning import Taught
 from pipeline.flow.lesson_bytes import pack_learnt, unpack_learnt
 from pipeline.flow.lessons import Lesson
+from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.session import Session
 
-_BATCH, _LEARNT, _MERGED, _ADMISSION = b"B", b"L", b"M", b"A"
+_BATCH, _LEARNT, _MERGED, _ADMISSION, _WORD, _TICK = b"B", b"L", b"M", b"A", b"W", b"T"
 _HEAD = struct.Struct("<dBIII")  # now, is the session new, receipts, bytes of names, rows
 _COLUMNS = (np.int32, np.float64, np.float64, np.uint8)
 _FAST = 1  # of zlib: times and names shrink to a third for 2 ms per 10,000 readings
@@ -89,11 +91,22 @@ def pack_admission(is_open: bool) -> bytes:  # noqa: FBT001 - it is all there is
     return _ADMISSION + bytes([is_open])
 
 
-def redo(session: Session, entry: bytes) -> None:
-    """Let a session do again what an entry of a change of networks says.
+def pack_word(word: Word) -> bytes:
+    """Return what an operator said as an entry."""
+    return _WORD + json.dumps(word.plain()).encode()
+
+
+def pack_tick(now: float) -> bytes:
+    """Return that time passed, and that it changed something, as an entry."""
+    return _TICK + struct.pack("<d", now)
+
+
+def redo(session: Session, follow_up: FollowUp, entry: bytes) -> None:
+    """Do again what an entry says that is no batch.
 
     Raises:
         SnapshotError: The entry belongs to other networks.
+        WordError: The entry is about an alert that is not known.
     """
     if entry[:1] == _LEARNT:
         session.learn(*unpack_learnt(entry[1:], session.model))
@@ -101,3 +114,7 @@ def redo(session: Session, entry: bytes) -> None:
         session.merge(*struct.unpack("<Q", entry[1:]))
     elif entry[:1] == _ADMISSION:
         session.admit_streams(is_open=entry[1:] == b"\1")
+    elif entry[:1] == _WORD:
+        follow_up.hear(Word.from_plain(json.loads(entry[1:])))
+    elif entry[:1] == _TICK:
+        follow_up.tick(*struct.unpack("<d", entry[1:]))

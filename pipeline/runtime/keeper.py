@@ -9,12 +9,21 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from pipeline.core.operator_words import Word
 from pipeline.core.records import Readings
 from pipeline.flow.learning import Taught
 from pipeline.flow.lessons import Lesson
 from pipeline.runtime.checkpoints import Checkpoints
-from pipeline.runtime.incidents import Incidents
-from pipeline.runtime.journal_entries import pack_admission, pack_batch, pack_lesson_learnt, pack_merged, unpack_batch
+from pipeline.runtime.follow_up import FollowUp
+from pipeline.runtime.journal_entries import (
+    pack_admission,
+    pack_batch,
+    pack_lesson_learnt,
+    pack_merged,
+    pack_tick,
+    pack_word,
+    unpack_batch,
+)
 from pipeline.runtime.repeats import Repeats
 from pipeline.runtime.restore import Restored, restore
 from pipeline.runtime.session import Session
@@ -40,7 +49,7 @@ class Keeper:
 
     Args:
         session: Its changes of networks are noted from now on.
-        incidents: What is known of devices.
+        follow_up: What is known of devices and alerts.
         outbox: Messages to publish.
         store: Where; None for memory only.
         monotonic_s: Gives the current time, monotonic seconds.
@@ -54,7 +63,7 @@ class Keeper:
     def __init__(
         self,
         session: Session,
-        incidents: Incidents,
+        follow_up: FollowUp,
         outbox: Outbox,
         store: Store | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
@@ -63,7 +72,7 @@ class Keeper:
         self.is_degraded = False
         self.n_unlogged = 0
         self._session = session
-        self._incidents = incidents
+        self._follow_up = follow_up
         self._outbox = outbox
         self._store = store
         self._now_s = monotonic_s
@@ -73,7 +82,7 @@ class Keeper:
         self._receipts: list[Receipt] = []
         self._retry_s = float("-inf")
         self._is_broken = False
-        self._checkpoints = Checkpoints(store, session, incidents, monotonic_s) if store else None
+        self._checkpoints = Checkpoints(store, session, follow_up, monotonic_s) if store else None
 
     def restore(self) -> list[tuple[str, str]]:
         """Bring session, incidents and outbox to where the last commit left them.
@@ -83,7 +92,7 @@ class Keeper:
         """
         if self._store is None:
             return []
-        restored = restore(self._store, self._session, self._incidents)
+        restored = restore(self._store, self._session, self._follow_up)
         self.n_unlogged = restored.n_unlogged
         found = (unpack_batch(entry) for entry in self._store.newest_first())
         self.repeats.recall(batch[0] for batch in found if batch)
@@ -122,6 +131,14 @@ class Keeper:
                 self._note(pack_batch(received, readings, now))
 
         return new, note
+
+    def note_word(self, word: Word) -> None:
+        """Note what an operator said, after it was taken in."""
+        self._note_if_kept(pack_word(word))
+
+    def note_tick(self, now: float) -> None:
+        """Note that time is about to change something."""
+        self._note_if_kept(pack_tick(now))
 
     def scored(self, seconds: float) -> None:
         """Note how long a batch took: replaying it takes as long."""
@@ -208,6 +225,10 @@ class Keeper:
 
     def _note_learnt(self, lesson: Lesson, taught: Taught) -> None:
         self._note(pack_lesson_learnt(lesson, taught))
+
+    def _note_if_kept(self, entry: bytes) -> None:
+        if self._store is not None:
+            self._note(entry)
 
     def _note(self, entry: bytes) -> None:
         self._pending.journal.append(entry)

@@ -1,7 +1,7 @@
 """A start: the newest sound snapshot, then the journal since, through the very code that runs live.
 
-Comes in: a store. Goes out: a session and incidents as they were at the last commit. What is damaged is left out, and
-said; there is always a state to start from. This module refuses to know when state is written.
+Comes in: a store. Goes out: a session, incidents and the book of alerts as they were at the last commit. What is
+damaged is left out, and said; there is always a state to start from. This module refuses to know when state is written.
 """
 
 import json
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pipeline.core.errors import ForetellError
 from pipeline.flow.sealing import SnapshotError
 from pipeline.flow.snapshot import parse_model, parse_state
-from pipeline.runtime.incidents import Incidents
+from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.journal_entries import redo, unpack_batch
 from pipeline.runtime.session import Session
 from pipeline.store.store import Checkpoint, Store
@@ -41,8 +41,8 @@ class Restored:
     seconds: float
 
 
-def restore(store: Store, session: Session, incidents: Incidents) -> Restored:
-    """Bring a new session and its incidents to where the last commit left them.
+def restore(store: Store, session: Session, follow_up: FollowUp) -> Restored:
+    """Bring a new session and what follows from it to where the last commit left them.
 
     Raises:
         StoreError: The database cannot be read.
@@ -52,7 +52,7 @@ def restore(store: Store, session: Session, incidents: Incidents) -> Restored:
     position = 0
     for checkpoint in store.checkpoints():
         try:
-            position = _take_over(store, checkpoint, session, incidents)
+            position = _take_over(store, checkpoint, session, follow_up)
             break
         except (ForetellError, ValueError, KeyError, TypeError) as error:
             refused.append(f"{checkpoint.state}: {error}")
@@ -60,24 +60,24 @@ def restore(store: Store, session: Session, incidents: Incidents) -> Restored:
     else:
         position = store.position if refused else 0  # a journal without its snapshot leads elsewhere
     store.position = max(store.position, position)
-    n_entries, n_unlogged = _replay(store, session, incidents, position)
+    n_entries, n_unlogged = _replay(store, session, follow_up, position)
     seconds = time.perf_counter() - started_s
     return Restored(position, n_entries, n_unlogged, len(refused), refused[0] if refused else "", seconds)
 
 
-def _take_over(store: Store, checkpoint: Checkpoint, session: Session, incidents: Incidents) -> int:
+def _take_over(store: Store, checkpoint: Checkpoint, session: Session, follow_up: FollowUp) -> int:
     """Put a session where a snapshot was; return the position of the snapshot."""
     state, texts = parse_state(store.read_state(checkpoint.state), session.settings)
     model = parse_model(store.read_model(texts["model"]), session.settings)
     if len(state.table.live) and state.ledger.group[state.table.live].max() >= model.bank.capacity:
         raise SnapshotError("the weights are of another snapshot")
     tallies, position = json.loads(texts["session"]), int(texts["position"])
-    incidents.load(texts["incidents"])
+    follow_up.load(texts["incidents"])
     session.restore(model, state, tallies)
     return position
 
 
-def _replay(store: Store, session: Session, incidents: Incidents, position: int) -> tuple[int, int]:
+def _replay(store: Store, session: Session, follow_up: FollowUp, position: int) -> tuple[int, int]:
     """Give a session what it was given after a position; return entries replayed, and those that were not there."""
     n_entries = n_unlogged = 0
     for entry in store.journal(position):
@@ -88,10 +88,10 @@ def _replay(store: Store, session: Session, incidents: Incidents, position: int)
         try:
             batch = unpack_batch(entry)
             if batch is None:
-                redo(session, entry)
+                redo(session, follow_up, entry)
             elif len(batch[1]):
                 _, readings, now = batch
-                incidents.gather(readings, session.process(readings, now))
+                follow_up.gather(readings, session.process(readings, now), now)
         except Exception:  # noqa: BLE001 - what failed then fails now, and leaves behind the same
             _log.exception("journal entry failed")
     return n_entries, n_unlogged

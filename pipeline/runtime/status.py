@@ -13,6 +13,7 @@ from pipeline.runtime.intake import Sample
 from pipeline.runtime.life import Life
 from pipeline.runtime.session import FleetView
 from pipeline.sinks.alerts import iso_time
+from pipeline.sources.mqtt import MqttSource
 
 #: Version of the keys; raised when one changes its meaning or goes away.
 STATUS_VERSION = 1
@@ -63,6 +64,19 @@ def status_document(life: Life, view: FleetView, figures: Mapping[str, Any]) -> 
         },
         **figures,
         "version": STATUS_VERSION,
+    }
+
+
+def edge_figures(source: MqttSource, broker: str) -> dict[str, Any]:
+    """Return what there is to say of the input connection: ``mqtt``."""
+    connection = source.connection
+    return {
+        "mqtt": {
+            "connected": connection.is_connected,
+            "subscribed": source.is_subscribed,
+            "broker": broker,
+            "n_connects": connection.n_connects,
+        }
     }
 
 

@@ -8,7 +8,7 @@ import logging
 
 from pipeline.core.records import HealthEvent
 from pipeline.core.settings import Settings
-from pipeline.runtime.incidents import Told
+from pipeline.runtime.follow_up import News
 from pipeline.sinks.alerts import alert, incident, verdict
 from pipeline.sinks.outbox import Outbox
 from pipeline.sinks.outgoing import Announcer
@@ -34,13 +34,20 @@ class Teller:
         """Go on with other settings of what is published."""
         self._alerts = settings.alerts
 
-    def tell(self, told: Told) -> None:
-        """Tell of alerts and incidents."""
-        for each in told.alerts:
+    def tell(self, news: News) -> None:
+        """Tell of alerts, incidents and states."""
+        is_told = self._alerts.publish and self._alerts.streams
+        for each in news.alerts:
             _log.warning("alert", extra={"fields": {"alert": alert(each, self._site, has_evidence=False)}})
-            if self._alerts.publish and self._alerts.streams:
-                self._outbox.add(self._announcer.alert(each))
-        for device in told.incidents:
+            if is_told:
+                self._outbox.add([self._announcer.alert(each)])
+        for held, why in news.held:
+            event = held.event
+            fields = {"stream": event.stream, "episode": event.episode, "event": event.event.name.lower(), "why": why}
+            _log.info("alert held back", extra={"fields": fields})
+        if is_told:
+            self._outbox.add(map(self._announcer.state, news.states))
+        for device in news.incidents:
             _log.warning("incident", extra={"fields": {"incident": incident(device, self._site)}})
             if self._alerts.publish:
                 self._outbox.add([self._announcer.incident(device)])

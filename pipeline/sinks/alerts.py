@@ -9,14 +9,15 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from pipeline.core.alert_records import Alert, Incident, Member, Neighbour
+from pipeline.core.alert_records import Alert, Incident, Member, Neighbour, StreamState
 from pipeline.core.evidence import Evidence
-from pipeline.core.records import Event, HealthEvent
+from pipeline.core.records import HealthEvent
 
 #: Version of the keys below; raised when one changes its meaning or goes away.
 ALERT_VERSION = 2
 INCIDENT_VERSION = 1
 VERDICT_VERSION = 1
+STATE_VERSION = 2
 #: Readings of the evidence, characters of each text, and streams of an incident that a message carries at most.
 MAX_EVIDENCE = 64
 MAX_TEXT = 4000
@@ -143,14 +144,27 @@ def verdict_json(event: HealthEvent, site: str) -> str:
     return json.dumps(verdict(event, site), allow_nan=False)
 
 
-def state_json(told: Alert) -> str:
-    """Return the state a stream is in after an alert, as one line of JSON.
+def state_json(now: StreamState) -> str:
+    """Return what a stream's alert is now, as one line of JSON.
 
-    ``state`` is ``alert`` while the episode is open and ``ok`` once it closed.
+    ``state`` is one of ``STATES``; ``is_alert`` is true while it is open or closing and nobody said that it need not be
+    minded: it is not held back, not judged false and not expected.
     """
-    event = told.event
-    state = "alert" if event.event is Event.OPEN else "ok"
-    return json.dumps({"state": state, "episode": event.episode, "at": iso_time(event.at_s)}, allow_nan=False)
+    is_open = now.state in ("open", "closing")
+    plain: dict[str, JsonValue] = {
+        "state": now.state,
+        "is_alert": is_open and not now.held and now.judged != "false" and now.expected_until_s is None,
+        "stream": now.stream,
+        "episode": now.episode or None,
+        "severity": now.severity or None,
+        "at": iso_time(now.at_s),
+        "held": now.held or None,
+        "acknowledged_by": now.acknowledged_by or None,
+        "judged": now.judged or None,
+        "expected_until": iso_time(now.expected_until_s) if now.expected_until_s is not None else None,
+        "version": STATE_VERSION,
+    }
+    return json.dumps(plain, allow_nan=False)
 
 
 def iso_time(time_s: float) -> str | None:

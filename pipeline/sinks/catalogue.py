@@ -70,6 +70,15 @@ CATALOGUE = (
         "False alarms that the budget has allowed, to hold episodes against.",
     ),
     MetricSpec("alerts_dropped_total", "counter", (), "Alerts not published because too many were waiting."),
+    MetricSpec(
+        "alerts_total", "counter", ("outcome",), "Alerts by what became of them: told, or why they were held back."
+    ),
+    MetricSpec("alerts_held", "gauge", (), "Alerts that are open and held back now."),
+    MetricSpec(
+        "alerts_judged", "gauge", ("word",), "Alerts that operators judged false or true; to hold against the promise."
+    ),
+    MetricSpec("alerts_unacknowledged", "gauge", (), "Alerts that are open, were told, and nobody has seen."),
+    MetricSpec("commands_total", "counter", ("outcome",), "Words of operators: accepted, or why they were refused."),
     MetricSpec("outbox_depth", "gauge", (), "Messages to publish that the broker has not acknowledged yet."),
     MetricSpec(
         "finetune_runs_total",

@@ -80,13 +80,20 @@ class Exporter:
             return Response(HTTPStatus.OK, OPENMETRICS_TYPE, openmetrics_text(snapshot))
         return Response(HTTPStatus.OK, PROMETHEUS_TYPE, prometheus_text(snapshot))
 
-    def start(self, settings: MetricsSettings, port: int, routes: Mapping[str, Route] | None = None) -> int:
+    def start(
+        self,
+        settings: MetricsSettings,
+        port: int,
+        routes: Mapping[str, Route] | None = None,
+        posts: Mapping[str, Route] | None = None,
+    ) -> int:
         """Serve ``/metrics`` and further routes.
 
         Args:
             settings: Address, and the web configuration.
             port: Port; 0 for any free one.
             routes: Other paths with their answers.
+            posts: Paths with their answers to a POST.
 
         Returns:
             The port that was bound.
@@ -96,7 +103,7 @@ class Exporter:
                 machine could ask without TLS and authentication.
         """
         guard = _guard(settings)
-        server = HttpServer({"/metrics": self.answer, **(routes or {})}, guard)
+        server = HttpServer({"/metrics": self.answer, **(routes or {})}, guard, posts)
         try:
             bound = server.start(settings.host, port)
         except OSError as error:

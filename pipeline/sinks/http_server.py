@@ -1,6 +1,6 @@
-"""A small HTTP server that nobody can hold up: few connections, short patience, no bodies taken.
+"""A small HTTP server that nobody can hold up: few connections, short patience, short bodies.
 
-Comes in: GET and HEAD requests over HTTP/1.1, with TLS where that is configured. Goes out: what the routes
+Comes in: GET, HEAD and POST requests over HTTP/1.1, with TLS where that is configured. Goes out: what the routes
 answer. At most ``MAX_CONNECTIONS`` are open, each with a thread of its own, in which the TLS handshake happens
 too. When one more comes, the connection that has idled longest makes room: a client that says nothing never
 delays another. This module refuses to know what is served.
@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from threading import Condition, Thread
 
@@ -85,10 +85,14 @@ class HttpServer:
     Args:
         routes: Answer of each path; called on any of the server's threads.
         guard: TLS and who gets in.
+        posts: Answer of each path to a POST.
     """
 
-    def __init__(self, routes: Mapping[str, Route], guard: Guard | None = None) -> None:
+    def __init__(
+        self, routes: Mapping[str, Route], guard: Guard | None = None, posts: Mapping[str, Route] | None = None
+    ) -> None:
         self._routes = routes
+        self._posts = posts or {}
         self._guard = guard or Guard()
         self._open: set[_Connection] = set()
         self._changed = Condition()
@@ -202,21 +206,27 @@ class HttpServer:
             head, rest = _read_head(sock, rest, patience_s)
             if not head:
                 return
+            request = _parsed(head)
+            if isinstance(request, Request):
+                body, rest = _read_body(sock, rest, request.n_body)
+                request = replace(request, body=body)
             connection.since_s, connection.is_idle = time.monotonic(), False
-            is_kept = self._answer(connection, head, certificate)
-            if not is_kept:
+            if not self._answer(connection, request, certificate):
                 return
             patience_s = IDLE_S
 
-    def _answer(self, connection: _Connection, head: bytes, certificate: Mapping[str, object]) -> bool:
+    def _answer(
+        self, connection: _Connection, request: Request | BadRequest, certificate: Mapping[str, object]
+    ) -> bool:
         """Answer one request; return whether the connection stays open."""
         is_head, is_kept = False, False
         try:
-            request = parse_head(head)
-            is_head, is_kept = request.method == "HEAD", request.is_kept
-            response = self._guard.refusal(request, certificate) or self._routed(request)
-        except BadRequest as error:
-            response = Response.text(error.status, f"{error}\n")
+            if isinstance(request, BadRequest):
+                response = Response.text(request.status, f"{request}\n")
+            else:
+                is_head, is_kept = request.method == "HEAD", request.is_kept
+                response = self._guard.refusal(request, certificate) or self._routed(request)
+                is_kept = is_kept and response.status < HTTPStatus.BAD_REQUEST
         except Exception:  # noqa: BLE001 - one bug must not close the endpoint
             _log.exception("request failed")
             response, is_kept = Response.text(HTTPStatus.INTERNAL_SERVER_ERROR, "failed; see the log\n"), False
@@ -227,7 +237,10 @@ class HttpServer:
         return is_kept
 
     def _routed(self, request: Request) -> Response:
-        route = self._routes.get(request.path)
+        is_post = request.method == "POST"
+        route = (self._posts if is_post else self._routes).get(request.path)
+        if route is None and request.path in (self._routes if is_post else self._posts):
+            return Response.text(HTTPStatus.METHOD_NOT_ALLOWED, f"not with {request.method}\n")
         if route is None:
             return Response.text(HTTPStatus.NOT_FOUND, "not found; there are " + " ".join(self._routes) + "\n")
         return route(request)
@@ -263,3 +276,31 @@ def _read_head(sock: socket.socket, read: bytes, patience_s: float) -> tuple[byt
         read += part
     head, _, rest = read.partition(b"\r\n\r\n")
     return head, rest
+
+
+def _parsed(head: bytes) -> Request | BadRequest:
+    """Return the request, or why it is none."""
+    try:
+        return parse_head(head)
+    except BadRequest as error:
+        return error
+
+
+def _read_body(sock: socket.socket, read: bytes, n: int) -> tuple[bytes, bytes]:
+    """Return a body of ``n`` bytes, and what follows it.
+
+    Raises:
+        TimeoutError: It took too long.
+        ConnectionError: The client left.
+    """
+    until_s = time.monotonic() + REQUEST_S
+    while len(read) < n:
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("no body in time")
+        sock.settimeout(left_s)
+        part = sock.recv(4096)
+        if not part:
+            raise ConnectionError("left within its body")
+        read += part
+    return read[:n], read[n:]

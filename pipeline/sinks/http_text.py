@@ -10,9 +10,12 @@ from http import HTTPStatus
 from typing import Self
 
 MAX_HEAD_BYTES = 8192
+#: Bodies are bounded too.
+MAX_BODY_BYTES = 8192
 _REQUEST = re.compile(r"([A-Z]{1,16}) (/[!-~]{0,2047}) HTTP/1\.([01])")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
-_METHODS = ("GET", "HEAD")
+_METHODS = ("GET", "HEAD", "POST")
+_LENGTH = re.compile(r"[0-9]{1,9}")
 
 
 class BadRequest(Exception):  # noqa: N818 - it has the name of its status
@@ -29,14 +32,16 @@ class BadRequest(Exception):  # noqa: N818 - it has the name of its status
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request without a body.
+    """A request.
 
     Attributes:
-        method: ``GET`` or ``HEAD``.
+        method: ``GET``, ``HEAD`` or ``POST``.
         path: Path, without the query.
         query: What follows the question mark, as sent; empty for nothing.
         headers: Values by name in lower case.
         is_kept: The client wants to keep the connection.
+        n_body: Length of the body, bytes.
+        body: The body, once it was read.
     """
 
     method: str
@@ -44,6 +49,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     is_kept: bool = False
     query: str = ""
+    n_body: int = 0
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,8 @@ def parse_head(head: bytes) -> Request:
     r"""Return the request whose head this is, without the empty line.
 
     Raises:
-        BadRequest: It is too long, no HTTP/1, carries a body, or asks for what is not served.
+        BadRequest: It is too long, no HTTP/1, carries a body that is too long or not wanted, or asks for what is not
+            served.
 
     Example:
         >>> parse_head(b"GET /metrics?x=1 HTTP/1.1\r\nAccept: text/plain").path
@@ -91,14 +99,23 @@ def parse_head(head: bytes) -> Request:
         if header is None:
             raise BadRequest(HTTPStatus.BAD_REQUEST, "not a header")
         headers[header[1].lower()] = header[2]
-    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "no body is taken")
+    n_body = _body_length(method, headers)
     if method not in _METHODS:
-        raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD")
+        raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, "only GET, HEAD and POST")
     wish = headers.get("connection", "").lower()
     is_kept = "close" not in wish if minor == "1" else "keep-alive" in wish
     path, _, query = target.partition("?")
-    return Request(method, path, headers, is_kept, query)
+    return Request(method, path, headers, is_kept, query, n_body)
+
+
+def _body_length(method: str, headers: Mapping[str, str]) -> int:
+    """Return how long the body is that follows, bytes."""
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" in headers or not _LENGTH.fullmatch(length) or (method != "POST" and int(length)):
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "no body is taken")
+    if int(length) > MAX_BODY_BYTES:
+        raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MAX_BODY_BYTES} bytes")
+    return int(length)
 
 
 def render(response: Response, headers: Mapping[str, str], *, is_head: bool, is_kept: bool) -> bytes:

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 
-from pipeline.core.alert_records import SEVERITIES, Alert, Incident
+from pipeline.core.alert_records import SEVERITIES, Alert, Incident, StreamState
 from pipeline.core.records import HealthEvent
 from pipeline.sinks.alerts import alert_json, incident_json, state_json, verdict_json
 
@@ -76,13 +76,15 @@ class Announcer:
         self._base = f"{prefix}/{site}"
         self._site = site
 
-    def alert(self, told: Alert) -> list[Outgoing]:
-        """Return an alert, and the state it leaves its stream in."""
-        stream, severity = told.event.stream, SEVERITIES.index(told.event.severity)
-        return [
-            outgoing(f"{self._base}/alert/{stream}", alert_json(told, self._site), retain=False, severity=severity),
-            outgoing(f"{self._base}/state/{stream}", state_json(told), retain=True, severity=severity),
-        ]
+    def alert(self, told: Alert) -> Outgoing:
+        """Return an alert."""
+        topic, severity = f"{self._base}/alert/{told.event.stream}", SEVERITIES.index(told.event.severity)
+        return outgoing(topic, alert_json(told, self._site), retain=False, severity=severity)
+
+    def state(self, now: StreamState) -> Outgoing:
+        """Return what a stream's alert is now."""
+        severity = SEVERITIES.index(now.severity) if now.severity else 0
+        return outgoing(f"{self._base}/state/{now.stream}", state_json(now), retain=True, severity=severity)
 
     def incident(self, told: Incident) -> Outgoing:
         """Return what a device's incident is now."""
@@ -98,6 +100,16 @@ class Announcer:
         """Return something that happened to Foretell itself, in plain words."""
         payload = json.dumps({"event": what, "text": text, "at": at, "site": self._site})
         return outgoing(f"{self._base}/system/{what}", payload, retain=False, severity=len(SEVERITIES) - 1)
+
+
+def command_topic(prefix: str, site: str) -> str:
+    """Return the topic on which operators are heard.
+
+    Example:
+        >>> command_topic("foretell", "home")
+        'foretell/home/command'
+    """
+    return f"{prefix}/{site}/command"
 
 
 def publish_filters(prefix: str, site: str) -> tuple[str, ...]:

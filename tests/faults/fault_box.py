@@ -26,7 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.flow.snapshot import fingerprint
-from pipeline.runtime.incidents import Incidents
+from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.journal_entries import redo, unpack_batch
 from pipeline.runtime.restore import restore
 from pipeline.runtime.session import Session
@@ -230,7 +230,8 @@ def audit(folder: Path, settings: Settings) -> Audit:
     store = Store(folder, settings.store)
     try:
         session = Session(settings)
-        restored = restore(store, session, Incidents(settings))
+        follow_up, followed = FollowUp(settings), FollowUp(settings)
+        restored = restore(store, session, follow_up)
         assert not restored.why, restored.why
         assert restored.n_unlogged == 0
         kept = fingerprint(session.model, session.state)
@@ -241,14 +242,16 @@ def audit(folder: Path, settings: Settings) -> Audit:
             assert entry is not None, "the journal has no gaps"
             batch = unpack_batch(entry)
             if batch is None:
-                redo(through, entry)
+                redo(through, followed, entry)
             elif len(batch[1]):
                 _, readings, now = batch
                 steps = through.process(readings, now)
+                followed.gather(readings, steps, now)
                 alerted |= {(each.stream, each.episode, each.event.name.lower()) for each in steps.events}
                 for row in np.flatnonzero(steps.outcome == 0).tolist():
                     times.setdefault(readings.names[readings.stream[row]], []).append(float(readings.time[row]))
         assert through.counts == session.counts
+        assert followed.dump() == follow_up.dump(), "incidents and the book of alerts are those of the whole run"
         n_accepted = through.counts["accepted"]
         n_refused = sum(through.counts.values()) - n_accepted
         return Audit(times, n_accepted, n_refused, alerted, kept, fingerprint(through.model, through.state))

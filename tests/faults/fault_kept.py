@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.core.records import Readings
 from pipeline.core.settings import Settings
 from pipeline.flow.snapshot import fingerprint
-from pipeline.runtime.incidents import Incidents
+from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.keeper import Keeper
 from pipeline.runtime.session import Session
 from pipeline.sinks.outbox import Outbox
@@ -22,10 +22,10 @@ class Kept:
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.session = Session(settings)
-        self.incidents = Incidents(settings)
+        self.follow_up = FollowUp(settings)
         self.outbox = Outbox(100)
         self.store = Store(folder, settings.store)
-        self.keeper = Keeper(self.session, self.incidents, self.outbox, self.store)
+        self.keeper = Keeper(self.session, self.follow_up, self.outbox, self.store)
         self.losses = self.keeper.restore()
 
     def take(self, messages: list[Message], readings: Readings) -> list[Receipt]:
@@ -33,7 +33,7 @@ class Kept:
         new, note = self.keeper.sift(messages)
         if not messages or new:
             note(readings, 2e9)
-            self.incidents.gather(readings, self.session.process(readings, 2e9))
+            self.follow_up.gather(readings, self.session.process(readings, 2e9), 2e9)
         return self.keeper.commit([message.receipt for message in messages if message.receipt])
 
     def crash(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import ForetellError
-from pipeline.core.records import EpisodeEvent, Event, Readings, Steps
+from pipeline.core.records import EpisodeEvent, Event, Readings, Steps, episode_id
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.forecast.baselines import N_FORECASTERS
 from pipeline.runtime.daemon import FINETUNE_BITE, MAX_FAILURES, Daemon
@@ -122,7 +122,7 @@ def topics_sent(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> list[str
     """Return the topics that a daemon publishes to when five streams of one device alert together."""
     sent: list[str] = []
     streams = [f"hall/s{i}" for i in range(5)]
-    events = [replace(EVENT, stream=stream) for stream in streams]
+    events = [replace(EVENT, stream=stream, episode=episode_id(stream, 1.0)) for stream in streams]
 
     def send(_publisher: Publisher, outgoing: Outgoing) -> None:
         sent.append(outgoing.topic)

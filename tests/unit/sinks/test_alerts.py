@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.core.alert_records import Alert, Incident, Member, Neighbour
+from pipeline.core.alert_records import Alert, Incident, Member, Neighbour, StreamState
 from pipeline.core.evidence import Evidence
 from pipeline.core.records import EpisodeEvent, Event, Health, HealthEvent
 from pipeline.sinks import alerts as module
@@ -124,16 +124,31 @@ def test_a_message_is_bounded() -> None:
     assert len(text) < 20_000
 
 
-def test_a_closing_says_why_and_leaves_the_stream_ok() -> None:
+def test_a_closing_says_why() -> None:
     closed = replace(OPENED, event=replace(EVENT, event=Event.CLOSE, reason="drift"))
     assert alert(closed, "home")["event"] == "close"
     assert alert(closed, "home")["reason"] == "drift"
-    assert json.loads(state_json(closed))["state"] == "ok"
-    assert json.loads(state_json(OPENED)) == {
-        "state": "alert",
+
+
+def test_a_state_says_whether_it_need_be_minded() -> None:
+    now = StreamState("pump", "open", "d801d35eeae09374", "major", AT)
+    assert json.loads(state_json(now)) == {
+        "state": "open",
+        "is_alert": True,
+        "stream": "pump",
         "episode": "d801d35eeae09374",
-        "at": "2026-03-01T10:00:00.500Z",
+        "severity": "major",
+        "at": "2026-03-01T10:00:00.000Z",
+        "held": None,
+        "acknowledged_by": None,
+        "judged": None,
+        "expected_until": None,
+        "version": 2,
     }
+    quiet = ({"state": "closed"}, {"held": "silence"}, {"judged": "false"}, {"expected_until_s": AT})
+    assert [json.loads(state_json(replace(now, **each)))["is_alert"] for each in quiet] == [False] * 4
+    minded = ({"state": "closing"}, {"judged": "true"}, {"acknowledged_by": "ann"})
+    assert [json.loads(state_json(replace(now, **each)))["is_alert"] for each in minded] == [True] * 3  # type: ignore[arg-type]
 
 
 MEMBERS = (

@@ -67,7 +67,11 @@ def test_a_connection_is_kept_for_further_requests_and_head_has_no_body() -> Non
     ("request_", "status"),
     [
         (b"GET /none HTTP/1.1\r\nConnection: close\r\n\r\n", b"404"),
-        (b"POST /hello HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", b"400"),
+        (b"POST /hello HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", b"405"),
+        (b"POST /hello HTTP/1.1\r\nContent-Length: 9999\r\n\r\nabc", b"413"),
+        (b"POST /hello HTTP/1.1\r\nContent-Length: -3\r\n\r\nabc", b"400"),
+        (b"POST /hello HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc", b"400"),
+        (b"GET /hello HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", b"400"),
         (b"DELETE /hello HTTP/1.1\r\n\r\n", b"405"),
         (b"GET http://elsewhere/ HTTP/1.1\r\n\r\n", b"400"),
         (b"GET /hello HTTP/2.0\r\n\r\n", b"400"),
@@ -161,3 +165,28 @@ def test_a_head_is_parsed_or_refused() -> None:
     assert not parse_head(b"GET / HTTP/1.0").is_kept
     with pytest.raises(BadRequest):
         parse_head(b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked")
+
+
+def test_a_posted_body_reaches_its_route_in_pieces_and_the_next_request_is_served() -> None:
+    server = HttpServer(
+        {"/hello": hello}, posts={"/say": lambda request: Response.text(HTTPStatus.OK, f"{request.body!r}")}
+    )
+    port = server.start("127.0.0.1", 0)
+    try:
+        with dial(port) as client:
+            client.sendall(b"POST /say HTTP/1.1\r\nContent-Length: 6\r\n\r\nab")
+            time.sleep(0.05)
+            client.sendall(b"cdefGET /hello HTTP/1.1\r\nConnection: close\r\n\r\n")
+            answers = b"".join(iter(lambda: client.recv(65536), b""))
+        assert answers.count(b"200 OK") == 2
+        assert b"b'abcdef'" in answers
+    finally:
+        server.stop()
+
+
+def test_clients_that_never_finish_their_bodies_make_room() -> None:
+    with serving() as port, ExitStack() as clients:
+        for _ in range(MAX_CONNECTIONS):
+            client = clients.enter_context(dial(port))
+            client.sendall(b"POST /hello HTTP/1.1\r\nContent-Length: 100\r\n\r\n")
+        assert timed_scrape(port) <= SCRAPE_S

@@ -6,7 +6,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from pipeline.core.alert_records import Alert, Incident, Member
+from pipeline.core.alert_records import Alert, Incident, Member, StreamState
 from pipeline.core.records import EpisodeEvent, Event
 from pipeline.sinks.outbox import Outbox
 from pipeline.sinks.outgoing import Announcer, Outgoing, outgoing
@@ -35,7 +35,8 @@ def acknowledge(client: paho.Client, mid: int) -> None:
 
 
 def test_an_alert_and_its_state_wait_for_the_broker(client: paho.Client) -> None:
-    alert, state = Announcer("foretell", "home").alert(EVENT)
+    announcer = Announcer("foretell", "home")
+    alert, state = announcer.alert(EVENT), announcer.state(StreamState("pump", "open"))
     publisher = Publisher(client)
     publisher.send(alert)
     publisher.send(state)
