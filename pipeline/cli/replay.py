@@ -28,6 +28,9 @@ def replay(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="OUT", help="Draw the strongest episode: .png.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="OUT", help="Write an interactive report: one .html file.")
+    ] = None,
     stream: Annotated[str | None, typer.Option(help="Stream to draw; default: the one with the highest peak.")] = None,
 ) -> None:
     """Run recordings through the engine as if they arrived now, and list the episodes.
@@ -52,6 +55,8 @@ def replay(
     settings = load_settings(config) if config else Settings()
     outputs = Outputs(scores, alerts, plot)
     check_outputs(files, outputs)
+    if report is not None:
+        _check_report(report, files)
     recordings = read_recordings(files, _complain, settings if config else None)
     if not recordings:
         raise typer.Exit(2)
@@ -63,6 +68,11 @@ def replay(
     with _progress(sum(len(recording.readings) for recording in recordings)) as advance:
         result = run(recordings, settings, advance)
     write_results(result, outputs, settings, stream)
+    if report is not None:
+        from pipeline.runtime.replay_report import summary
+        from pipeline.web.report import write_report
+
+        write_report(report, result, settings, summary(result))
     _report(result, perf_counter() - began)
     if len(recordings) < len(files):
         raise typer.Exit(2)
@@ -70,6 +80,15 @@ def replay(
 
 def _complain(line: str) -> None:
     typer.echo(f"foretell: {line}", err=True)
+
+
+def _check_report(report: Path, files: list[Path]) -> None:
+    """Refuse a report that could not be written."""
+    from pipeline.web.report import check_report_file
+
+    if report.resolve() in {file.resolve() for file in files}:
+        raise UsageError(f"--report {report}", "is one of the recordings", "name another file")
+    check_report_file(report)
 
 
 @contextmanager

@@ -71,22 +71,23 @@ def _time(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def summary(result: ReplayResult, took_s: float) -> str:
+def summary(result: ReplayResult, took_s: float | None = None) -> str:
     """Say in one line what a replay did.
 
     Args:
         result: The replay.
-        took_s: Time it took, seconds.
+        took_s: Time it took, seconds; None where that does not matter.
 
     Returns:
-        Streams, readings by outcome, episodes and seconds.
+        Streams, readings by outcome, episodes and, where given, seconds.
     """
     outcomes = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in result.counts.items() if n)
     n_open = sum(episode.end_s is None for episode in result.episodes)
     still = f" ({n_open} still open)" if n_open else ""
     streams = _counted(len(result.readings.names), "stream")
     readings = _counted(len(result.readings), "reading")
-    return f"{streams}, {readings} ({outcomes}), {_counted(len(result.episodes), 'episode')}{still}, {took_s:.1f} s"
+    took = "" if took_s is None else f", {took_s:.1f} s"
+    return f"{streams}, {readings} ({outcomes}), {_counted(len(result.episodes), 'episode')}{still}{took}"
 
 
 def _counted(n: int, noun: str) -> str:

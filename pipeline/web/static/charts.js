@@ -191,6 +191,11 @@ const Foretell = (() => {
       }
     }
 
+    zoom(min, max) {
+      this.isZoomed = true;
+      for (const plot of this.plots) plot.setScale("x", { min, max });
+    }
+
     // Colours are read when a plot is made: other ones need new plots.
     recolour() {
       for (const plot of this.plots) plot.destroy();
@@ -250,5 +255,30 @@ const Foretell = (() => {
     body.replaceChildren(...made);
   }
 
-  return { Chart, clock, keyed, moment, newSpark, node, number, rows, spark, theme };
+  // From when to when an episode lasted, seconds; to is null while it is open.
+  const extent = (episode) => ({ from: Date.parse(episode.opened_at) / 1000, to: episode.event === "close" ? Date.parse(episode.at) / 1000 : null });
+
+  function words(episode) {
+    const end = episode.event === "open" ? "" : `, over ${moment(episode.at)}${episode.reason === "drift" ? " (taken as the new normal)" : ""}`;
+    return `noticed ${moment(episode.opened_at)}${end}; score ${number(episode.peak_score)} against a level of ${number(episode.level)}; id ${episode.episode}`;
+  }
+
+  // Keys of the list of streams: "/" goes to the search, arrows from one to the next.
+  function keys(event) {
+    const find = document.getElementById("find");
+    if (event.key === "/" && !event.target.matches("input, select, textarea")) {
+      event.preventDefault();
+      find.focus();
+    } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && event.target.matches(".stream, #find")) {
+      const buttons = [...document.querySelectorAll(".stream")];
+      const at = buttons.indexOf(event.target) + (event.key === "ArrowDown" ? 1 : -1);
+      const next = at < 0 ? find : buttons[Math.min(at, buttons.length - 1)];
+      if (next) { event.preventDefault(); next.focus(); }
+    } else if (event.key === "Escape" && event.target === find) {
+      find.value = "";
+      find.dispatchEvent(new Event("input"));
+    }
+  }
+
+  return { Chart, clock, extent, keys, words, keyed, moment, newSpark, node, number, rows, spark, theme };
 })();

@@ -3,7 +3,7 @@
 
 (() => {
   const POLL_MS = 1000, PATIENCE_MS = 8000, TABLE_ROWS = 20;
-  const { Chart, keyed, moment, newSpark, node, number, rows, spark, theme } = Foretell;
+  const { Chart, extent, keyed, keys, moment, newSpark, node, number, rows, spark, theme, words } = Foretell;
   const by = (id) => document.getElementById(id);
   const sparks = new Map();
   let revision = -1, chosen = fromAddress(), isChosenByHand = chosen !== "", chart = null, find = "", isAsking = false;
@@ -121,8 +121,6 @@
     }
   }
 
-  const extent = (episode) => ({ from: Date.parse(episode.opened_at) / 1000, to: episode.event === "close" ? Date.parse(episode.at) / 1000 : null });
-
   function showEpisodes(episodes) {
     by("no-episodes").hidden = episodes.some((each) => each.event === "open");
     keyed(by("episode-list"), episodes, (each) => each.episode, newEpisode, updateEpisode);
@@ -146,8 +144,7 @@
     const severity = item.querySelector(".severity");
     severity.textContent = isOpen ? episode.severity : `${episode.severity}, over`;
     severity.className = `severity ${isOpen ? "alert" : ""}`;
-    const end = isOpen ? "" : `, over ${moment(episode.at)}${episode.reason === "drift" ? " (taken as the new normal)" : ""}`;
-    setText(item, ".when", `noticed ${moment(episode.opened_at)}${end}; score ${number(episode.peak_score)} against a level of ${number(episode.level)}; id ${episode.episode}`);
+    setText(item, ".when", words(episode));
     setText(item, ".summary-line", episode.summary || `It began before this daemon started: ${String(episode.view).replaceAll("_", " ")}.`);
     setText(item, ".text", episode.text || "No words are kept of it; foretell alerts show has them.");
   }
@@ -157,24 +154,8 @@
     if (found.textContent !== text) found.textContent = text;
   }
 
-  function onKey(event) {
-    const isTyping = event.target.matches("input, select, textarea");
-    if (event.key === "/" && !isTyping) {
-      event.preventDefault();
-      by("find").focus();
-    } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && event.target.matches(".stream, #find")) {
-      const buttons = [...document.querySelectorAll(".stream")];
-      const at = buttons.indexOf(event.target) + (event.key === "ArrowDown" ? 1 : -1);
-      const next = at < 0 ? by("find") : buttons[Math.min(at, buttons.length - 1)];
-      if (next) { event.preventDefault(); next.focus(); }
-    } else if (event.key === "Escape" && event.target.id === "find") {
-      event.target.value = "";
-      event.target.dispatchEvent(new Event("input"));
-    }
-  }
-
   by("find").addEventListener("input", (event) => { find = event.target.value.trim(); revision = -1; turn(); });
-  document.addEventListener("keydown", onKey);
+  document.addEventListener("keydown", keys);
   document.addEventListener("visibilitychange", turn);
   addEventListener("hashchange", () => { const name = fromAddress(); if (name && name !== chosen) choose(name); });
   theme(by("theme"), () => chart && chart.recolour());
