@@ -157,7 +157,8 @@ class Daemon:
         metrics, mqtt = self._settings.metrics, self._settings.mqtt
         self._restore()
         self._refresh()
-        routes = life_routes(self._life, self._status) | alert_routes(self._desk) | self._onlooker.routes(self._status)
+        routes = life_routes(self._life, self._status) | alert_routes(self._desk)
+        routes |= self._onlooker.routes(self._status, lambda: self._desk.listing)
         posts = word_routes(self._desk, lambda: self._token)
         self.metrics_port = self._exporter.start(metrics, self.metrics_port, routes, posts) if metrics.enabled else 0
         fields = {

@@ -14,13 +14,16 @@ from pipeline.sinks.http_server import Route
 class Onlooker:
     """Nobody looks on; a base for those who do."""
 
-    def routes(self, status: Callable[[], Mapping[str, Any]]) -> dict[str, Route]:
+    def routes(
+        self, status: Callable[[], Mapping[str, Any]], alerts: Callable[[], Mapping[str, Any]]
+    ) -> dict[str, Route]:
         """Return further paths of the endpoint with their answers, called on its threads.
 
         Args:
             status: Makes the document of ``/status.json``.
+            alerts: Returns that of ``/alerts.json``, which is replaced and never changed.
         """
-        del status
+        del status, alerts
         return {}
 
     def take(self, told: Told) -> None:

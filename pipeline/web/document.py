@@ -75,19 +75,24 @@ def streams(
     return sorted(rows, key=lambda row: (RANKS.index(row["rank"]), row["name"]))
 
 
-def episodes(view: FleetView, told: Iterable[Mapping[str, Any]], n_most: int) -> list[dict[str, Any]]:
+def episodes(
+    view: FleetView, told: Iterable[Mapping[str, Any]], listed: Iterable[Mapping[str, Any]], n_most: int
+) -> list[dict[str, Any]]:
     """Return the open episodes, most severe first, then the newest of those that are over.
 
     Args:
         view: Knows which are open, and how far they have gone by now.
-        told: Alerts as ``sinks.alerts.alert`` returns them, oldest first, one per episode.
+        told: Alerts as ``sinks.alerts.alert`` returns them: words and numbers of those since the start.
+        listed: Alerts as ``/alerts.json`` has them: what operators said, also of those before the start.
         n_most: How many at most.
     """
-    words = {str(each["episode"]): dict(each) for each in told}
+    known = {str(each["episode"]): {**each, "event": "open" if each["state"] == "open" else "close"} for each in listed}
+    for each in told:
+        known[str(each["episode"])] = known.get(str(each["episode"]), {}) | dict(each)
     now = sorted(view.episodes, key=lambda each: each.level - each.peak_score)
-    running = [words.pop(each.episode, {}) | _now(each) for each in now]
-    over = [each for each in reversed(list(words.values())) if each["event"] == "close"]
-    return [*running, *over][:n_most]
+    running = [known.pop(each.episode, {}) | _now(each) for each in now]
+    over = [each for each in known.values() if each["event"] == "close"]
+    return [*running, *sorted(over, key=lambda each: str(each["at"]), reverse=True)][:n_most]
 
 
 def _now(episode: OpenEpisode) -> dict[str, Any]:

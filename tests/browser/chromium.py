@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 FLAGS = (
     "--headless=new",
     "--remote-debugging-port=0",
@@ -63,11 +63,11 @@ class Browser:
             assert time.monotonic() < deadline, "Chromium did not start"
             time.sleep(0.05)
         port, path = file.read_text().split("\n")[:2]
-        with connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None) as whole:
+        with connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None, ping_interval=None) as whole:
             whole.send(json.dumps({"id": 1, "method": "Target.getTargets"}))
             targets = json.loads(whole.recv(LIMIT_S))["result"]["targetInfos"]
         tab = next(each["targetId"] for each in targets if each["type"] == "page")
-        return connect(f"ws://127.0.0.1:{port}/devtools/page/{tab}", max_size=None, proxy=None)
+        return connect(f"ws://127.0.0.1:{port}/devtools/page/{tab}", max_size=None, proxy=None, ping_interval=None)
 
     def tell(self, method: str, **parameters: Any) -> Any:  # noqa: ANN401 - JSON
         """Call a method of the protocol and return its result."""

@@ -134,8 +134,33 @@
     head.append(link, document.createTextNode(" "), node("span", "severity"));
     const evidence = node("details");
     evidence.append(node("summary", "", "Evidence"), node("p", "text"));
-    item.append(head, node("p", "when"), node("p", "summary-line"), evidence);
+    item.append(head, node("p", "when"), node("p", "summary-line"), node("p", "word"), evidence, newButtons(episode));
     return item;
+  }
+
+  function newButtons({ episode, stream }) {
+    const buttons = node("div", "buttons");
+    const add = (className, text, word) => {
+      const button = node("button", className, text);
+      button.type = "button";
+      button.setAttribute("aria-label", `${text}: ${stream}`);
+      button.addEventListener("click", () => say({ word, id: episode, ...(word === "expected" ? { until: hours.value } : {}) }));
+      buttons.append(button);
+    };
+    const hours = node("select");
+    hours.setAttribute("aria-label", `Expected for how long: ${stream}`);
+    for (const [value, text] of [["1h", "1 hour"], ["8h", "8 hours"], ["24h", "a day"], ["7d", "a week"]]) {
+      const option = node("option", "", text);
+      option.value = value;
+      hours.append(option);
+    }
+    add("ack", "Acknowledge", "ack");
+    add("false", "False alarm", "false");
+    add("true", "It is real", "true");
+    add("expected", "Expected for", "expected");
+    buttons.append(hours);
+    add("undo", "Undo the last", "undo");
+    return buttons;
   }
 
   function updateEpisode(item, episode) {
@@ -146,7 +171,57 @@
     severity.className = `severity ${isOpen ? "alert" : ""}`;
     setText(item, ".when", words(episode));
     setText(item, ".summary-line", episode.summary || `It began before this daemon started: ${String(episode.view).replaceAll("_", " ")}.`);
-    setText(item, ".text", episode.text || "No words are kept of it; foretell alerts show has them.");
+    setText(item, ".text", episode.text || "These words are not kept over a restart; the alert that was published has them.");
+    setText(item, ".word", heard(episode));
+    item.querySelector(".ack").hidden = item.querySelector(".expected").hidden = item.querySelector("select").hidden = !isOpen;
+    item.querySelector(".ack").disabled = Boolean(episode.acknowledged_by);
+    item.querySelector(".undo").hidden = !(episode.said || []).some((each) => !each.undone);
+  }
+
+  // What operators said of an episode, and what follows from it.
+  function heard(episode) {
+    const found = [];
+    if (episode.acknowledged_by) found.push(`seen by ${episode.acknowledged_by}`);
+    if (episode.judged) found.push(episode.judged === "false" ? "judged a false alarm" : "judged real");
+    if (episode.expected_until) found.push(`expected until ${moment(episode.expected_until)}`);
+    if (episode.held) found.push(`held back (${episode.held.replaceAll("_", " ")})`);
+    const text = found.join("; ");
+    return text ? `${text[0].toUpperCase()}${text.slice(1)}.` : "";
+  }
+
+  // Says a word of an alert. The token stands in a header that no other site's page can send.
+  async function say(word) {
+    const token = memory("foretell-token"), name = memory("foretell-by");
+    if (!token) {
+      tellSaid("warn", "Enter the operators' token first.");
+      by("token").focus();
+      return;
+    }
+    try {
+      const answer = await fetch("/alerts/words", {
+        method: "POST", headers: { "Content-Type": "application/json", "X-Foretell-Token": token },
+        body: JSON.stringify({ ...word, ...(name ? { by: name } : {}) }), signal: AbortSignal.timeout(PATIENCE_MS),
+      });
+      const heardBack = await answer.json();
+      if (answer.ok) tellSaid("ok", `Heard: ${heardBack.said.word} ${heardBack.said.target}.`);
+      else tellSaid("warn", heardBack.text || `refused (${answer.status})`);
+      turn();
+    } catch (error) {
+      tellSaid("warn", `not heard (${error.message})`);
+    }
+  }
+
+  function tellSaid(rank, text) {
+    by("said").className = rank;
+    by("said").textContent = text;
+  }
+
+  // What is kept until the tab is closed.
+  function memory(key, value) {
+    try {
+      if (value !== undefined) sessionStorage.setItem(key, value);
+      return sessionStorage.getItem(key) || "";
+    } catch { return ""; }
   }
 
   function setText(item, selector, text) {
@@ -154,6 +229,14 @@
     if (found.textContent !== text) found.textContent = text;
   }
 
+  by("operator").addEventListener("submit", (event) => {
+    event.preventDefault();
+    memory("foretell-token", by("token").value);
+    memory("foretell-by", by("by").value.trim());
+    by("token").value = "";
+    tellSaid("ok", memory("foretell-token") ? "The token is kept until this tab is closed." : "No token is kept.");
+  });
+  by("by").value = memory("foretell-by");
   by("find").addEventListener("input", (event) => { find = event.target.value.trim(); revision = -1; turn(); });
   document.addEventListener("keydown", keys);
   document.addEventListener("visibilitychange", turn);
