@@ -8,6 +8,8 @@ SHELL := bash
 PYTHON ?= python3
 # Builds of torch without CUDA: small. Another index, or a mirror: make setup TORCH_INDEX=URL
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# Seconds of make fuzz.
+FUZZ_S ?= 300
 # Further arguments for the command of demo, test, bench or lock: make demo ARGS='--duration 60'
 ARGS ?=
 
@@ -18,7 +20,7 @@ READY := $(VENV)/.ready
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test faults picture pictures golden dashboards bench peers lock clean broker
+.PHONY: help setup demo check test faults picture pictures golden dashboards bench fuzz peers lock clean broker
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +65,11 @@ dashboards: $(READY) ## write Grafana's dashboards anew from dashboards/build.py
 
 bench: $(READY) ## readings per second of the engine beside a bare LSTM step
 	@$(VENV)/bin/foretell bench $(ARGS)
+
+fuzz: $(READY) ## fuzz the decoder for FUZZ_S seconds with atheris: no exception, nothing over 50 ms
+	@$(RUN) -c 'import atheris' 2>/dev/null || $(PIP) install --no-compile --require-hashes -r requirements/fuzz.txt
+	@PYTHONPATH=. $(RUN) tests/fuzz/fuzz_decode.py -max_total_time=$(FUZZ_S) -artifact_prefix=$(VENV)/ 2>&1 | \
+		{ grep -E 'slowest|number_of_executed|Error|Exception|Test unit' || true; }
 
 # deep-river wants an older torch and river than Foretell, and imports pytest without saying so.
 PEERS := .venv-peers

@@ -32,6 +32,12 @@ def replay(
         Path | None, typer.Option("--report", metavar="OUT", help="Write an interactive report: one .html file.")
     ] = None,
     stream: Annotated[str | None, typer.Option(help="Stream to draw; default: the one with the highest peak.")] = None,
+    to_broker: Annotated[
+        str, typer.Option("--to-broker", metavar="URL", help="Publish instead: HOST:PORT, mqtt://..., mqtts://...")
+    ] = "",
+    speed: Annotated[
+        str, typer.Option(help="Pace to a broker: 1, 60, ... times as it came; scoring is always max.")
+    ] = "max",
 ) -> None:
     """Run recordings through the engine as if they arrived now, and list the episodes.
 
@@ -42,9 +48,17 @@ def replay(
     messages ('foretell record') are decoded by the topics they were recorded with, or those of -c. The same recordings
     give the same scores, byte for byte.
 
+    foretell replay live.jsonl --to-broker 127.0.0.1:1883 --speed 60 publishes instead of scoring: messages as they
+    were, rows of tables as sensors/STREAM {"time": ..., "value": ...}. Event times stay those of the recording.
+
     Exit code 2 when a file could not be read; the others are still worked on.
     """
     began = perf_counter()
+    if to_broker:
+        _publish(files, to_broker, speed, config, is_scored=any((scores, alerts, plot, stream)))
+        return
+    if speed != "max":
+        raise UsageError("--speed", "paces what goes to a broker", "add --to-broker HOST:PORT, or leave it out")
     if stream is not None and plot is None:
         raise UsageError("--stream", "chooses what --plot draws", "add --plot OUT.png, or leave it out")
 
@@ -76,6 +90,16 @@ def replay(
     _report(result, perf_counter() - began)
     if len(recordings) < len(files):
         raise typer.Exit(2)
+
+
+def _publish(files: list[Path], url: str, speed: str, config: Path | None, *, is_scored: bool) -> None:
+    """Publish recordings instead of scoring them."""
+    if is_scored:
+        raise UsageError("--to-broker", "publishes and scores nothing", "leave --scores, --alerts and --plot out")
+    from pipeline.cli.publish import publish
+    from pipeline.runtime.replay_broker import messages_of
+
+    publish(messages_of(files, _complain), url, speed, config)
 
 
 def _complain(line: str) -> None:

@@ -6,9 +6,11 @@ made and what the messages mean.
 """
 
 import logging
+from collections.abc import Sequence
 from threading import Condition
 
 import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -70,3 +72,52 @@ class Publisher:
             self._changed.notify_all()
         if code.is_failure:
             _log.warning("broker refused an alert", extra={"fields": {"why": str(code)}})
+
+
+class Sender:
+    """Publishes messages as they are, QoS 1, no more on their way than the broker can take; for one thread.
+
+    Args:
+        client: A paho client with no other use for its ``on_publish``.
+        is_v5: It speaks MQTT 5, and so can send user properties.
+
+    Attributes:
+        n_refused: Messages that the broker refused.
+    """
+
+    def __init__(self, client: paho.Client, *, is_v5: bool) -> None:
+        self.n_refused = 0
+        self._client = client
+        self._is_v5 = is_v5
+        self._n_waiting = 0
+        self._changed = Condition()
+        client.on_publish = self._on_publish
+
+    def send(self, topic: str, payload: bytes, pairs: Sequence[tuple[str, str]] = (), *, retain: bool = False) -> None:
+        """Publish a message; returns at once.
+
+        Raises:
+            ValueError: The topic is none that may be published to.
+        """
+        properties = None
+        if self._is_v5 and pairs:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own gap
+            properties.UserProperty = [pair for pair in pairs if pair[0] != "content-type"]
+            if content_type := dict(pairs).get("content-type"):
+                properties.ContentType = content_type
+        self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        with self._changed:
+            self._n_waiting += 1
+
+    def wait(self, n_most: int, wait_s: float) -> bool:
+        """Wait until no more than so many messages are on their way; return whether that came within ``wait_s``."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._n_waiting <= n_most, wait_s)
+
+    def _on_publish(
+        self, _client: paho.Client, _data: object, _mid: int, code: ReasonCode, _more: Properties | None
+    ) -> None:
+        with self._changed:
+            self._n_waiting -= 1  # below 0 for a moment when it comes before ``publish`` has returned
+            self.n_refused += code.is_failure
+            self._changed.notify_all()

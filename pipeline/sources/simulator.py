@@ -5,6 +5,7 @@ ground truth. The same arguments give the same bytes. This module refuses to kno
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +69,9 @@ class Plant:
         return int(steps[index]) if index < len(steps) else self.n - 1
 
 
-def simulate(seed: int, n: int, start_s: int, *, faulty: bool = True) -> Plant:
+def simulate(
+    seed: int, n: int, start_s: int, *, faulty: bool = True, faults: Sequence[tuple[str, int]] | None = None
+) -> Plant:
     """Simulate the plant.
 
     Args:
@@ -76,6 +79,10 @@ def simulate(seed: int, n: int, start_s: int, *, faulty: bool = True) -> Plant:
         n: Steps of ``STEP_S`` seconds; more steps never change the healthy readings of earlier ones.
         start_s: Event time of step 0, Unix seconds; midnight, where the daily cycles begin.
         faulty: Plant the faults; otherwise the plant stays in good health.
+        faults: Name and first step of each that is planted; None for all of them, evenly apart.
+
+    Raises:
+        ValueError: A fault that was named is none, or does not fit.
 
     Example:
         >>> device, payload = simulate(seed=1, n=3, start_s=1772323200).messages(0)[2]
@@ -83,9 +90,9 @@ def simulate(seed: int, n: int, start_s: int, *, faulty: bool = True) -> Plant:
         ('chiller', b'{"time": 1772323200, "supply_temperature":')
     """
     healthy = healthy_plant(seed, n)
-    shown, faults = plant_faults(healthy, seed) if faulty and n else (healthy, ())
+    shown, planted = plant_faults(healthy, seed, faults) if faulty and n else (healthy, ())
     values = {stream: quantised(column, SENSORS[stream].resolution) for stream, column in shown.items()}
-    return Plant(start_s, n, values, {stream: _sends(stream, column) for stream, column in values.items()}, faults)
+    return Plant(start_s, n, values, {stream: _sends(stream, column) for stream, column in values.items()}, planted)
 
 
 def _sends(stream: str, values: F64) -> Bool:

@@ -5,7 +5,7 @@ fault changes its own stream, and those it names as affected, between its start 
 nowhere else. This module knows no message and no detector.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ class Fault:
     """One planted fault: the ground truth of the demo.
 
     Attributes:
+        name: Its own name.
         stream: Stream that it strikes.
         kind: What it is, in one word.
         start: First altered step.
@@ -37,6 +38,7 @@ class Fault:
         affected: Other streams that move because of it.
     """
 
+    name: str
     stream: str
     kind: str
     start: int
@@ -49,6 +51,7 @@ class Fault:
 class Script:
     """A fault before it is given its time."""
 
+    name: str
     stream: str
     kind: str
     length: int
@@ -95,6 +98,7 @@ def _converted(factor: float, offset: float) -> Change:
 #: In the order in which they strike: slow ones first, so that short runs hold them whole.
 SCRIPTS = (
     Script(
+        "bearing_dry",
         "pump-1/bearing_temperature",
         "ramp",
         168,
@@ -102,6 +106,7 @@ SCRIPTS = (
         "bearing runs dry: +14 degrees within 12 hours",
     ),
     Script(
+        "water_lost",
         "boiler/pressure_bar",
         "step",
         96,
@@ -109,6 +114,7 @@ SCRIPTS = (
         "water lost at a valve: pressure 0.2 bar lower until refilled",
     ),
     Script(
+        "tank_leak",
         "tank/temperature",
         "ramp",
         144,
@@ -116,6 +122,7 @@ SCRIPTS = (
         "leaking heat exchanger warms the tank by 6 degrees in 10 hours",
     ),
     Script(
+        "probe_frozen",
         "chiller/supply_temperature",
         "stuck",
         72,
@@ -123,6 +130,7 @@ SCRIPTS = (
         "probe frozen at its last value for 6 hours",
     ),
     Script(
+        "air_leak",
         "compressor/motor_current",
         "lost_cycle",
         72,
@@ -134,6 +142,7 @@ SCRIPTS = (
         "air leak: the compressor never unloads",
     ),
     Script(
+        "fan_loose",
         "chiller/condenser_bar",
         "noise_up",
         72,
@@ -141,6 +150,7 @@ SCRIPTS = (
         "fan bearing loose: condenser pressure hunts",
     ),
     Script(
+        "door_ajar",
         "cold-store/air_temperature",
         "step",
         60,
@@ -152,6 +162,7 @@ SCRIPTS = (
         "door ajar: 6 degrees too warm, compressor runs without rest",
     ),
     Script(
+        "fahrenheit",
         "weather/outside_temperature",
         "unit",
         60,
@@ -159,6 +170,7 @@ SCRIPTS = (
         "firmware update sends Fahrenheit",
     ),
     Script(
+        "cavitation",
         "pump-1/motor_current",
         "noise_up",
         72,
@@ -166,6 +178,7 @@ SCRIPTS = (
         "cavitation: motor current unsteady",
     ),
     Script(
+        "frequency_stuck",
         "meter/frequency_hz",
         "stuck",
         60,
@@ -173,6 +186,7 @@ SCRIPTS = (
         "meter repeats one frequency for 5 hours",
     ),
     Script(
+        "register_stuck",
         "meter/energy_kwh",
         "stuck",
         36,
@@ -180,6 +194,7 @@ SCRIPTS = (
         "register stands still for 3 hours, then catches up",
     ),
     Script(
+        "loose_wire",
         "boiler/return_temperature",
         "dropout",
         12,
@@ -187,6 +202,7 @@ SCRIPTS = (
         "loose wire: reads zero for an hour",
     ),
     Script(
+        "level_lost",
         "tank/level_percent",
         "dropout",
         6,
@@ -194,6 +210,7 @@ SCRIPTS = (
         "level transmitter loses power for half an hour",
     ),
     Script(
+        "surge",
         "meter/voltage",
         "spike",
         2,
@@ -224,21 +241,60 @@ def schedule(n: int) -> tuple[tuple[Script, Fault], ...]:
 
 def _placed(script: Script, start: int) -> Fault:
     affected = tuple(stream for stream in script.changes if stream != script.stream)
-    return Fault(script.stream, script.kind, start, start + script.length, script.story, affected)
+    return Fault(script.name, script.stream, script.kind, start, start + script.length, script.story, affected)
 
 
-def plant_faults(healthy: Mapping[str, F64], seed: int) -> tuple[dict[str, F64], tuple[Fault, ...]]:
-    """Alter the healthy columns as the schedule for their length says.
+def chosen(n: int, wanted: Sequence[tuple[str, int]]) -> tuple[tuple[Script, Fault], ...]:
+    """Give named faults the times that somebody chose.
+
+    Args:
+        n: Steps of the run.
+        wanted: Name and first step of each.
+
+    Returns:
+        The faults by time.
+
+    Raises:
+        ValueError: No fault has this name, it does not fit into the run, or two alter one stream at a time.
+
+    Example:
+        >>> [(fault.stream, fault.start, fault.end) for _, fault in chosen(500, [("surge", 400)])]
+        [('meter/voltage', 400, 402)]
+    """
+    scripts = {script.name: script for script in SCRIPTS}
+    planned: list[tuple[Script, Fault]] = []
+    for name, start in sorted(wanted, key=lambda pair: pair[1]):
+        if name not in scripts:
+            raise ValueError(f"{name!r} is no fault; faults are: {', '.join(scripts)}")
+        script = scripts[name]
+        if not 0 < start <= n - script.length:
+            raise ValueError(f"{name} lasts {script.length} steps and does not fit; choose another time, or more days")
+        for other, before in planned:
+            if other.changes.keys() & script.changes.keys() and before.end > start:
+                raise ValueError(f"{name} begins while {other.name} alters the same stream; choose another time")
+        planned.append((script, _placed(script, start)))
+    return tuple(planned)
+
+
+def plant_faults(
+    healthy: Mapping[str, F64], seed: int, wanted: Sequence[tuple[str, int]] | None = None
+) -> tuple[dict[str, F64], tuple[Fault, ...]]:
+    """Alter the healthy columns as the schedule for their length says, or as somebody chose.
 
     Args:
         healthy: Values by stream, each shape (T,).
         seed: Seed of the noise that faults add.
+        wanted: Name and first step of each fault; None for the schedule.
+
+    Raises:
+        ValueError: See ``chosen``.
 
     Returns:
         Altered values by stream, the unaltered ones shared with ``healthy``, and the ground truth.
     """
     shown = dict(healthy)
-    planned = schedule(len(next(iter(healthy.values()))))
+    n = len(next(iter(healthy.values())))
+    planned = schedule(n) if wanted is None else chosen(n, wanted)
     for script, fault in planned:
         for stream, change in script.changes.items():
             values = shown[stream].copy()

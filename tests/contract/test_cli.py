@@ -53,6 +53,7 @@ def test_help_imports_nothing_heavy_and_lists_every_command(repository: Path) ->
         "status",
         "explain-message",
         "record",
+        "simulate",
         "bench",
     ):
         assert f" {command} " in text

@@ -18,6 +18,11 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,20}[iu]")
 _BOOLEANS = {"t": True, "T": True, "true": True, "True": True, "TRUE": True} | dict.fromkeys(
     ("f", "F", "false", "False", "FALSE"), False
 )
+#: Text up to a separator that is neither escaped nor between quotes, by separator.
+_PARTS = {
+    separator: re.compile(rf'(?:[^\\"{separator}]++|\\.?+|"(?:[^\\"]++|\\.?+)*+"?+)*+', re.DOTALL)
+    for separator in " ,="
+}
 _UNESCAPED = re.compile(r"\\([,= \"\\])")
 
 
@@ -54,10 +59,12 @@ def _take(line: str, found: Found) -> None:
     except RefusalError:
         found.skipped.append(Skip.BAD_TIME)
         return
-    name, *tags = split(parts[0], ",")
+    (name, *tags), fields = split(parts[0], ","), split(parts[1], ",")
+    if len(tags) + len(fields) > MAX_ITEMS:
+        raise RefusalError(Reason.TOO_MANY_KEYS, f"more than {MAX_ITEMS} fields in a line")
     pairs = sorted(pair for tag in tags if len(pair := split(tag, "=")) == 2)
     sub = "/".join([_plain(name), *(f"{_plain(key)}-{_plain(value)}".replace("/", "-") for key, value in pairs)])
-    for each in split(parts[1], ","):
+    for each in fields:
         pair = split(each, "=")
         value = _value(pair[1]) if len(pair) == 2 else None
         if value is None:
@@ -73,19 +80,12 @@ def split(text: str, separator: str) -> list[str]:
         >>> split('a\\ b x="c d" 5', " ")
         ['a\\ b', 'x="c d"', '5']
     """
-    parts, start, is_quoted, i = [], 0, False, 0
-    while i < len(text):
-        character = text[i]
-        if character == "\\":
-            i += 1
-        elif character == '"':
-            is_quoted = not is_quoted
-        elif character == separator and not is_quoted:
-            parts.append(text[start:i])
-            start = i + 1
-        i += 1
-    parts.append(text[start:])
-    return [part for part in parts if part] if separator == " " else parts
+    part, parts, at = _PARTS[separator], list[str](), 0
+    while at <= len(text):
+        match = part.match(text, at)
+        parts.append(match[0] if match else "")
+        at += len(parts[-1]) + 1
+    return [each for each in parts if each] if separator == " " else parts
 
 
 def _value(text: str) -> Json:
