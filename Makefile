@@ -63,7 +63,7 @@ golden: $(READY) ## write the golden /metrics text anew; look at the difference 
 dashboards: $(READY) ## write Grafana's dashboards anew from dashboards/build.py
 	@$(RUN) dashboards/build.py
 
-bench: $(READY) ## readings per second of the engine beside a bare LSTM step
+bench: $(READY) ## the engine beside a bare LSTM step, decoding beside json.loads
 	@$(VENV)/bin/foretell bench $(ARGS)
 
 fuzz: $(READY) ## fuzz the decoder for FUZZ_S seconds with atheris: no exception, nothing over 50 ms

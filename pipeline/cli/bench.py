@@ -1,4 +1,4 @@
-"""``foretell bench``: what the engine does in a second, as a ratio to a bare LSTM loop."""
+"""``foretell bench``: what the engine does in a second and what decoding costs, each beside a yardstick of one run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ import typer
 def bench(
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write the results to this file.")] = None,
 ) -> None:
-    """Measure readings per second beside a bare LSTM cell loop, on one core.
+    """Measure readings per second beside a bare LSTM cell loop, and decoding beside json.loads, on one core.
 
     Example: foretell bench --json bench.json
     """
@@ -19,6 +19,7 @@ def bench(
     from rich.table import Table
 
     from pipeline.evaluate.bench import Result, bench_engine
+    from pipeline.evaluate.bench_decode import bench_decode
 
     console = Console()
     table = Table(title="Engine, everything on but fine-tuning, one core")
@@ -31,6 +32,15 @@ def bench(
 
     with console.status("measuring, about a minute …"):
         results = bench_engine(add)
+        costs = bench_decode()
+    console.print(table)
+    table = Table(title="Decoding a flat JSON message, one core")
+    for heading in ("message", "json.loads", "decoder", "beyond", "ratio"):
+        table.add_column(heading, justify="right")
+    for cost in costs:
+        times = (f"{each:.1f} us" for each in (cost.json_us, cost.decode_us, cost.beyond_us))
+        table.add_row(cost.message, *times, f"{cost.ratio:.1f}")
     console.print(table)
     if json_out is not None:
-        json_out.write_text(json.dumps([result.as_dict() for result in results], indent=2) + "\n", encoding="utf-8")
+        rows = [result.as_dict() for result in results] + [cost.as_dict() for cost in costs]
+        json_out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

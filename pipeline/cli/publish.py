@@ -2,7 +2,6 @@
 
 import signal
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,10 @@ import typer
 from pipeline.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipeline.sources.inbox import Message
+    from pipeline.runtime.paced import Messages
 
 
-def publish(messages: "Iterable[Message]", url: str, speed: str, config: Path | None) -> None:
+def publish(messages: "Messages", url: str, speed: str, config: Path | None) -> None:
     """Publish messages at a pace, until all are sent or Ctrl-C, and say how many.
 
     Args:

@@ -1,14 +1,11 @@
 """``foretell simulate``: the demo's plant as a recording or to a broker, with its planted faults listed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pipeline.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from pipeline.sources.simulator import Plant
 
 
 def simulate(
@@ -46,7 +43,15 @@ def simulate(
         raise UsageError("--output", "the readings go to one of --output and --to-broker", "write one of them")
     if no_faults and fault:
         raise UsageError("--no-faults", "contradicts --fault", "leave one out")
-    from pipeline.runtime.simulation import START_S, recent_start_s, simulated, time_in, write_plant, write_truth
+    from pipeline.runtime.simulation import (
+        START_S,
+        plant_text,
+        recent_start_s,
+        simulated,
+        time_in,
+        write_plant,
+        write_truth,
+    )
 
     try:
         start_s = time_in(start) if start else recent_start_s(days) if to_broker else START_S
@@ -57,21 +62,10 @@ def simulate(
         write_truth(plant, seed, truth)
     if output is not None:
         write_plant(plant, output)
-        typer.echo(_summary(str(output), plant))
+        typer.echo(plant_text(plant, str(output)))
     else:
         from pipeline.cli.publish import publish
         from pipeline.runtime.simulation import messages_of_plant
 
-        typer.echo(_summary(to_broker, plant))
+        typer.echo(plant_text(plant, to_broker))
         publish(messages_of_plant(plant), to_broker, speed, config)
-
-
-def _summary(where: str, plant: "Plant") -> str:
-    from pipeline.runtime.simulation import iso
-
-    n = len(plant.faults)
-    lines = [f"{where}: {plant.n_readings:,} readings of {len(plant.values)} streams, {n} planted faults"]
-    for each in plant.faults:
-        span = f"{iso(plant.time_s(each.start))} to {iso(plant.time_s(each.end - 1))}"
-        lines.append(f"  {span}  {each.name}  {each.stream}  {each.kind}: {each.story}")
-    return "\n".join(lines)

@@ -25,6 +25,8 @@ _CONNECT_S, _STUCK_S = 15.0, 60.0
 #: Longest wait without looking whether somebody wants an end, seconds.
 _LOOK_S = 0.2
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
+#: What is published, in the order of its arrival.
+Messages = Iterable[Message]
 
 
 def speed_in(text: str) -> float:
@@ -84,7 +86,7 @@ def broker_at(settings: MqttSettings, url: str) -> MqttSettings:
 
 
 def publish_paced(
-    messages: Iterable[Message],
+    messages: Messages,
     settings: MqttSettings,
     speed: float,
     stop: threading.Event,
@@ -123,7 +125,7 @@ def _wait_for(connection: Connection, place: str, stop: threading.Event) -> None
 
 
 def _publish(
-    messages: Iterable[Message], sender: Sender, speed: float, stop: threading.Event, progress: Callable[[int], None]
+    messages: Messages, sender: Sender, speed: float, stop: threading.Event, progress: Callable[[int], None]
 ) -> int:
     n, began_s, first_s = 0, time.monotonic(), None
     for message in messages:

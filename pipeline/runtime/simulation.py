@@ -158,6 +158,16 @@ def write_truth(plant: Plant, seed: int, path: Path) -> None:
         raise ForetellError(f"{path}: cannot be written: {error.strerror}") from None
 
 
+def plant_text(plant: Plant, where: str) -> str:
+    """Return what goes where, and the faults planted in it, as lines."""
+    n = len(plant.faults)
+    lines = [f"{where}: {plant.n_readings:,} readings of {len(plant.values)} streams, {n} planted faults"]
+    for each in plant.faults:
+        span = f"{iso(plant.time_s(each.start))} to {iso(plant.time_s(each.end - 1))}"
+        lines.append(f"  {span}  {each.name}  {each.stream}  {each.kind}: {each.story}")
+    return "\n".join(lines)
+
+
 def iso(time_s: float) -> str:
     """Return an event time as ISO 8601, UTC.
 

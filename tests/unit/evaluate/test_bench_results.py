@@ -45,8 +45,10 @@ def test_the_command_prints_a_table_and_writes_json(
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code
-    rows = json.loads(out.read_text())
+    rows = [row for row in json.loads(out.read_text()) if "n_streams" in row]
     assert [list(row) for row in rows] == [COLUMNS] * len(CASES)
     assert [(row["n_streams"], row["sharing"]) for row in rows] == CASES
+    decoding = [row for row in json.loads(out.read_text()) if "beyond_us" in row]
+    assert len(decoding) == 3
     printed = capsys.readouterr().out
     assert all(f"{row['ratio']:.0%}" in printed for row in rows)
