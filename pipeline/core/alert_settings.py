@@ -3,9 +3,42 @@
 Each has its default, unit, range and how to choose it; ``settings`` holds the other sections.
 """
 
-from pydantic import Field
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.core.edge_settings import Section
+from pipeline.core.windows import Window
+
+
+class SilenceSettings(Section):
+    """Streams of which nothing is told at some times: maintenance, a shift that starts up, a weekend."""
+
+    match: str = Field(pattern=r"^[A-Za-z0-9_./*?-]{1,256}$", title="Streams or devices, as a pattern with * and ?.")
+    since: str = Field("", max_length=64, title="Not before this time, with its zone; empty for always.")
+    until: str = Field("", max_length=64, title="Not from this time on, with its zone; empty for ever.")
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = Field(
+        (), title="Days of the week on which it begins; empty for all."
+    )
+    hours: str = Field("", max_length=16, title="From and to, 22:00-06:00; empty for the whole day.")
+    timezone: str = Field("UTC", max_length=64, title="Whose days and hours.")
+    why: str = Field("", max_length=200, title="What for, in a few words.")
+
+    @property
+    def window(self) -> Window:
+        """The time that is meant."""
+        return Window.parse(self.since, self.until, self.days, self.hours, self.timezone)
+
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _is_text(cls, given: object) -> object:
+        return given.isoformat() if isinstance(given, datetime) else given  # YAML reads bare times by itself
+
+    @model_validator(mode="after")
+    def _is_a_window(self) -> Self:
+        self.window  # noqa: B018 - raises for what is none
+        return self
 
 
 class AlertSettings(Section):
@@ -36,6 +69,12 @@ class AlertSettings(Section):
         le=366,
         title="Days for which alerts no more surprising than one judged false are held back; 0 for none.",
         description="Two decades beyond the alert level at most; a later word true ends it.",
+    )
+    silences: tuple[SilenceSettings, ...] = Field(
+        (),
+        max_length=1000,
+        title="Maintenance windows: alerts of these streams are held back then, and told after if they are still open.",
+        description="- {match: press-*/*, days: [sat, sun], hours: 06:00-14:00, timezone: Europe/Berlin, why: wash}",
     )
     commands: bool = Field(
         default=False,

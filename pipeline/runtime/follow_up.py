@@ -72,7 +72,7 @@ class FollowUp:
 
     def take_settings(self, settings: Settings) -> None:
         """Go on with other settings of what is held back."""
-        self._holds.settings = settings.alerts
+        self._holds.take_settings(settings.alerts)
 
     def gather(self, readings: Readings, steps: Steps, now_s: float) -> News:
         """Take in a batch.

@@ -23,7 +23,7 @@ LIVE = {
         "quarantine_level",
         "n_quarantine",
     ),
-    "alerts": ("publish", "streams", "cooldown_s", "false_days"),
+    "alerts": ("publish", "streams", "cooldown_s", "false_days", "silences"),
     "metrics": ("max_streams",),
     "runtime": ("log_level",),
 }

@@ -219,3 +219,18 @@ def test_the_book_is_bounded_and_forgets_no_judgement(follow: FollowUp) -> None:
     assert len(follow.book.records) == MAX_RECORDS
     assert opening().episode not in follow.book.records
     assert follow.book.n_judged()["false"] == 1
+
+
+def test_a_maintenance_window_holds_back_until_it_ends_and_a_reload_ends_it_at_once() -> None:
+    window = "{match: 'plant/pump/*', since: '2026-03-01T09:00:00Z', until: '2026-03-01T11:00:00Z'}"
+    settings = parse_settings(f"alerts: {{silences: [{window}]}}", "test")
+    follow, again = FollowUp(settings), FollowUp(settings)
+    for each in (follow, again):
+        news = gather(each, opening(), opening(FAN))
+        assert [why for _, why in news.held] == ["maintenance"]
+        assert told(news) == [opening(FAN).episode]
+        assert not each.is_due(NOW + HOUR - 1)
+    assert told(follow.tick(NOW + HOUR)) == [opening().episode]
+    again.take_settings(Settings())
+    assert again.is_due(NOW + 1)
+    assert told(again.tick(NOW + 1)) == [opening().episode]
