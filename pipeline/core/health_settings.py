@@ -45,8 +45,15 @@ class HealthSettings(Section):
         300.0,
         gt=0,
         le=100_000,
-        title="Days of one stream in which one false verdict of being stuck is allowed.",
+        title="Days of one stream in which one false verdict of being stuck, or silent, is allowed.",
         description="Ten streams at 300: one in 30 days. More is surer and later.",
+    )
+    silent_s: float = Field(
+        30.0,
+        ge=1,
+        le=86_400,
+        title="Shortest pause of a stream that may count as silence, seconds.",
+        description="Longer where networks stall. Beyond it each stream's own pauses decide.",
     )
     n_warmup: int = Field(
         1440,

@@ -75,6 +75,7 @@ class Health(IntFlag):
     RESOLUTION = 2048
     COUNTER_RESET = 4096
     CLOCK_SKEW = 8192
+    SILENT = 16384
 
     def text(self) -> str:
         """Return the names joined by ``|``, lower case, lowest bit first.

@@ -52,6 +52,8 @@ IDLE_S = 0.2
 REFRESH_S = 0.5
 #: Networks that the worker itself fine-tunes at once: about a tenth of a second; fewer cost more each.
 FINETUNE_BITE = 8
+#: Messages that waited longer than this to be scored may have left others waiting: nobody is called silent, seconds.
+CURRENT_S = 5.0
 #: Batches that may fail in a row before the daemon gives up.
 MAX_FAILURES = 5
 #: Of the 10 s that a stop may take: to score what waits, and to hand over alerts, seconds.
@@ -178,6 +180,7 @@ class Daemon:
         self._source.outdated = self._keeper.outdated_filters(self._filters)
         for what, text in self._keeper.restore():
             self._teller.tell_system(what, text, iso_time(self._clock.now()))
+        self._desk.listen(False, self._clock.now(), is_start=True)  # noqa: FBT003 - nobody listened until now
         self._desk.list_anew()
 
     def _turn(self) -> None:
@@ -244,7 +247,9 @@ class Daemon:
         try:
             if messages:
                 self._score(messages)
-            self._desk.turn(self._clock.now())
+            is_current = not self.inbox.depth or self._telemetry.lag_s < CURRENT_S
+            self._desk.listen(self._source.is_subscribed, self._clock.now())
+            self._desk.turn(self._clock.now(), is_current=is_current)
         finally:
             self._settle(messages)
         self._keeper.checkpoint()
@@ -259,8 +264,6 @@ class Daemon:
         self._telemetry.count_intake(intake)
         self._rejections.log(intake.samples)
         self._ask(intake.requests)
-        for device in intake.dead:
-            _log.warning("device gone", extra={"fields": {"device": device}})
         now_s = self._clock.now()
         note(intake.readings, now_s)
         if len(intake.readings):
@@ -275,6 +278,7 @@ class Daemon:
                 self._telemetry.count_events(steps.events)
                 self._on_events(steps.events)
             self._teller.tell_verdicts(steps.health_events)
+        self._desk.lose(intake.dead, now_s)
         self._telemetry.lag_s = max(0.0, now_s - messages[0].arrival_s)
         self._telemetry.last_arrival_s = messages[-1].arrival_s
 
@@ -333,7 +337,7 @@ class Daemon:
         """Replace the view and the metrics that others see."""
         self._keep_budgets()
         self._refreshed_s = time.monotonic()
-        self.latest = self._session.view()
+        self.latest = self._follow_up.overlaid(self._session.view())
         self._onlooker.look(self._session, self.latest)
         edge = {
             "inbox_depth": self.inbox.depth,
@@ -378,7 +382,7 @@ class Daemon:
             self._outlet.stop()
             self._keeper.close()
             self._exporter.stop()
-        self.latest = self._session.view()
+        self.latest = self._follow_up.overlaid(self._session.view())
         _log.info("stopped", extra={"fields": {"n_unscored": self.inbox.depth, "n_unsent": len(self._outbox)}})
 
     def _flush(self) -> None:

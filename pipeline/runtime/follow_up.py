@@ -7,6 +7,7 @@ module refuses to know where news go and words come from.
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -14,11 +15,17 @@ import numpy as np
 
 from pipeline.core.alert_records import HELD, Alert, Incident, StreamState
 from pipeline.core.operator_words import Word
-from pipeline.core.records import Event, Readings, Steps
+from pipeline.core.records import Event, Health, HealthEvent, Outcome, Readings, Steps
 from pipeline.core.settings import Settings
 from pipeline.runtime.alert_book import AlertBook, Record
 from pipeline.runtime.holds import Holds
 from pipeline.runtime.incidents import Incidents, Told
+from pipeline.runtime.session import FleetView
+from pipeline.streams.listening import Listening
+from pipeline.streams.silence import Heard, Silence
+
+#: While nothing arrives time passes in steps of so much, seconds: each is an entry of the journal.
+BEAT_S = 10.0
 
 
 @dataclass(slots=True)
@@ -30,12 +37,14 @@ class News:
         held: Those that are held back, with the reason.
         incidents: Devices of which there is something new, one each.
         states: What streams' alerts are now, the newest last.
+        verdicts: Streams that fell silent or spoke again, repeat themselves, or are known from old messages only.
     """
 
     alerts: list[Alert] = field(default_factory=list)
     held: list[tuple[Alert, str]] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
     states: list[StreamState] = field(default_factory=list)
+    verdicts: list[HealthEvent] = field(default_factory=list)
 
     @property
     def told(self) -> Told:
@@ -59,6 +68,9 @@ class FollowUp:
         self.book = AlertBook()
         self.version = 0
         self.n_alerts = Counter({"told": 0, **dict.fromkeys(HELD, 0)})
+        self.listening = Listening()
+        self._silence = Silence(settings.health, settings.streams.max_streams)
+        self._is_judging = settings.health.enabled
         self._incidents = Incidents(settings)
         self._told_s: dict[str, float] = {}
         self._holds = Holds(settings.alerts, self.book, self._told_s)
@@ -83,6 +95,9 @@ class FollowUp:
             now_s: Current time, Unix seconds.
         """
         told, news = self._incidents.gather(readings, steps), News()
+        listened_s = self.listening.advance(now_s)
+        if self._is_judging:
+            news.verdicts = self._silence.hear(_heard(readings, steps), listened_s, now_s)
         self._follow_kept(readings, steps)
         self._release(now_s, news)
         for alert in told.alerts:
@@ -107,9 +122,19 @@ class FollowUp:
                 news.states.append(self._state(record, word.at_s))
         return word, news
 
+    def lose(self, devices: Sequence[str], now_s: float) -> News:
+        """Take in that devices are gone, as their publisher says: beginnings of stream names."""
+        return News(verdicts=self._silence.lose(devices, now_s) if self._is_judging else [])
+
+    def listen(self, is_on: bool, now_s: float, *, is_start: bool = False) -> None:  # noqa: FBT001 - as a switch is
+        """Take in that the broker can be heard from now on, or not; ``is_start`` where we have just started."""
+        self.listening.switch(is_on, now_s, is_start=is_start)
+
     def is_due(self, now_s: float) -> bool:
-        """Say whether ``tick`` would change anything."""
-        return any(
+        """Say whether ``tick`` would change anything, or has not been called for a while."""
+        if len(self._silence) and self.listening.since_s(now_s) >= BEAT_S:
+            return True
+        return self._silence.is_due(self.listening.at(now_s)) or any(
             record is None or self._holds.reason(record, now_s) != record.held
             for record in map(self.book.records.get, self._kept)
         )
@@ -118,8 +143,20 @@ class FollowUp:
         """Let time pass."""
         news = News()
         self._release(now_s, news)
-        self.version += 1
+        self.version += bool(news.states)
+        listened_s = self.listening.advance(now_s)
+        news.verdicts = self._silence.tick(listened_s, now_s)
         return news
+
+    def overlaid(self, view: FleetView) -> FleetView:
+        """Return a view with the verdicts that hold beside those of the engine."""
+        mine = np.uint16(Health.SILENT | Health.DUPLICATE | Health.RETAINED)
+        return replace(view, health=(view.health & ~mine) | self._silence.bits(view.names))
+
+    @property
+    def n_silent(self) -> int:
+        """Streams that are silent."""
+        return self._silence.n_silent
 
     def dump(self) -> str:
         """Return what it remembers as JSON."""
@@ -127,6 +164,8 @@ class FollowUp:
             {
                 "incidents": self._incidents.dump(),
                 "book": self.book.dump(),
+                "listening": self.listening.dump(),
+                "silence": self._silence.dump(),
                 "n_alerts": self.n_alerts,
                 "told_s": self._told_s,
                 "kept": [asdict(alert) for alert in self._kept.values()],
@@ -139,6 +178,8 @@ class FollowUp:
         kept: dict[str, Any] = json.loads(text)
         self._incidents.load(kept["incidents"])
         self.book.load(kept["book"])
+        self.listening.load(kept["listening"])
+        self._silence.load(kept["silence"])
         self.n_alerts.update(kept["n_alerts"])
         self._told_s.update(kept["told_s"])
         self._kept = {each["event"]["episode"]: Alert.from_plain(each) for each in kept["kept"]}
@@ -229,3 +270,12 @@ class FollowUp:
             record.judged,
             record.expected_until_s,
         )
+
+
+def _heard(readings: Readings, steps: Steps) -> Heard:
+    """Count what came of each stream; what is late or out of range shows the sensor to be alive too."""
+    is_retained, is_again = steps.outcome == Outcome.RETAINED, steps.outcome == Outcome.DUPLICATE
+    is_live = ~is_retained & (steps.outcome != Outcome.STREAM_LIMIT)
+    masks = (is_live, is_again, is_retained)
+    counts = (np.bincount(readings.stream[mask], minlength=len(readings.names)) for mask in masks)
+    return Heard(readings.names, *(each.astype(np.float64) for each in counts))

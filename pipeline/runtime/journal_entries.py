@@ -23,6 +23,7 @@ from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.session import Session
 
 _BATCH, _LEARNT, _MERGED, _ADMISSION, _WORD, _TICK = b"B", b"L", b"M", b"A", b"W", b"T"
+_GONE, _LISTEN = b"G", b"C"
 _HEAD = struct.Struct("<dBIII")  # now, is the session new, receipts, bytes of names, rows
 _COLUMNS = (np.int32, np.float64, np.float64, np.uint8)
 _FAST = 1  # of zlib: times and names shrink to a third for 2 ms per 10,000 readings
@@ -101,6 +102,16 @@ def pack_tick(now: float) -> bytes:
     return _TICK + struct.pack("<d", now)
 
 
+def pack_gone(devices: Sequence[str], now: float) -> bytes:
+    """Return that devices are gone as an entry."""
+    return _GONE + json.dumps([list(devices), now]).encode()
+
+
+def pack_listening(is_on: bool, now: float, *, is_start: bool) -> bytes:  # noqa: FBT001 - as a switch is
+    """Return that the broker can be heard from now on, or not, as an entry."""
+    return _LISTEN + struct.pack("<d??", now, is_on, is_start)
+
+
 def redo(session: Session, follow_up: FollowUp, entry: bytes) -> None:
     """Do again what an entry says that is no batch.
 
@@ -118,3 +129,8 @@ def redo(session: Session, follow_up: FollowUp, entry: bytes) -> None:
         follow_up.hear(Word.from_plain(json.loads(entry[1:])))
     elif entry[:1] == _TICK:
         follow_up.tick(*struct.unpack("<d", entry[1:]))
+    elif entry[:1] == _GONE:
+        follow_up.lose(*json.loads(entry[1:]))
+    elif entry[:1] == _LISTEN:
+        now, is_on, is_start = struct.unpack("<d??", entry[1:])
+        follow_up.listen(is_on, now, is_start=is_start)

@@ -18,7 +18,9 @@ from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.journal_entries import (
     pack_admission,
     pack_batch,
+    pack_gone,
     pack_lesson_learnt,
+    pack_listening,
     pack_merged,
     pack_tick,
     pack_word,
@@ -139,6 +141,14 @@ class Keeper:
     def note_tick(self, now: float) -> None:
         """Note that time is about to change something."""
         self._note_if_kept(pack_tick(now))
+
+    def note_gone(self, devices: Sequence[str], now: float) -> None:
+        """Note that devices are gone."""
+        self._note_if_kept(pack_gone(devices, now))
+
+    def note_listening(self, is_on: bool, now: float, *, is_start: bool = False) -> None:  # noqa: FBT001
+        """Note that the broker can be heard from now on, or not."""
+        self._note_if_kept(pack_listening(is_on, now, is_start=is_start))
 
     def scored(self, seconds: float) -> None:
         """Note how long a batch took: replaying it takes as long."""

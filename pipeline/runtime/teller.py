@@ -47,6 +47,7 @@ class Teller:
             _log.info("alert held back", extra={"fields": fields})
         if is_told:
             self._outbox.add(map(self._announcer.state, news.states))
+        self.tell_verdicts(news.verdicts)
         for device in news.incidents:
             _log.warning("incident", extra={"fields": {"incident": incident(device, self._site)}})
             if self._alerts.publish:

@@ -84,8 +84,26 @@ class WordDesk:
                 self._waiting.append((message.payload, "mqtt", None))
         return [message for message in messages if message.topic != self._topic]
 
-    def turn(self, now_s: float) -> None:
-        """Hear what waits, and let time pass; everything heard is noted for the journal."""
+    def listen(self, is_on: bool, now_s: float, *, is_start: bool = False) -> None:  # noqa: FBT001 - as a switch is
+        """Take in whether the broker can be heard."""
+        if is_start or is_on != self._follow_up.listening.is_on:
+            self._keeper.note_listening(is_on, now_s, is_start=is_start)
+            self._follow_up.listen(is_on, now_s, is_start=is_start)
+
+    def lose(self, devices: Sequence[str], now_s: float) -> None:
+        """Take in that devices are gone, as their publisher says."""
+        if devices:
+            _log.warning("devices gone", extra={"fields": {"devices": list(devices)}})
+            self._keeper.note_gone(devices, now_s)
+            self._teller.tell(self._follow_up.lose(devices, now_s))
+
+    def turn(self, now_s: float, *, is_current: bool) -> None:
+        """Hear what waits, and let time pass; everything heard is noted for the journal.
+
+        Args:
+            now_s: Current time, Unix seconds.
+            is_current: What has arrived has been scored, so that who has not been heard is silent.
+        """
         while self._waiting:
             payload, via, answer = self._waiting.popleft()
             try:
@@ -96,7 +114,7 @@ class WordDesk:
                     answer.set_exception(error)
                 continue
             self._accepted(word, news, answer)
-        if abs(now_s - self._ticked_s) >= _TICK_S:
+        if is_current and abs(now_s - self._ticked_s) >= _TICK_S:
             self._ticked_s = now_s
             if self._follow_up.is_due(now_s):
                 self._keeper.note_tick(now_s)
@@ -124,6 +142,7 @@ class WordDesk:
         return {
             "alerts_total": {(outcome,): float(n) for outcome, n in alerts.items()},
             "alerts_judged": {(word,): float(n) for word, n in judged.items()},
+            "streams_silent": {(): float(self._follow_up.n_silent)},
             "alerts_held": {(): float(self._follow_up.n_held)},
             "alerts_unacknowledged": {(): float(n_unseen)},
             "commands_total": {(outcome,): float(n) for outcome, n in self.n_words.items()},

@@ -98,6 +98,7 @@ CATALOGUE = (
     MetricSpec("inbox_depth", "gauge", (), "Messages waiting in the inbox."),
     MetricSpec("inbox_dropped_total", "counter", (), "Messages dropped, oldest first, because the inbox was full."),
     MetricSpec("streams", "gauge", (), "Streams that are watched."),
+    MetricSpec("streams_silent", "gauge", (), "Streams that have been silent for longer than their own pauses allow."),
     MetricSpec("streams_refused_total", "counter", (), "Readings of new streams refused beyond streams.max_streams."),
     MetricSpec("mqtt_connected", "gauge", (), "1 while the broker connection is up."),
     MetricSpec("mqtt_connects_total", "counter", (), "Times the broker accepted our connection."),
