@@ -83,6 +83,20 @@ def _fleet() -> dashboard.Dashboard:
             f"topk(15, foretell_score{{{DEVICE}}})",
             "Score: how rare the last reading is, in tenfolds.",
         ),
+        lines(
+            "What became of alerts",
+            {"{{outcome}}": f"sum by (outcome) (increase(foretell_alerts_total{{{HERE}}}[$__range]))"},
+            "Told, or held back: silence, maintenance, expected, judged false, cooldown.",
+        ),
+        lines(
+            "What operators said",
+            {
+                "judged {{word}}": f"sum by (word) (foretell_alerts_judged{{{HERE}}})",
+                "open and seen by nobody": f"sum(foretell_alerts_unacknowledged{{{HERE}}})",
+                "held back": f"sum(foretell_alerts_held{{{HERE}}})",
+            },
+            "False ones are the observed beside the promised.",
+        ),
         table_of(
             "Open episodes",
             f"foretell_episode_open{{{DEVICE}}} or foretell_streams{{{HERE}}} * 0",
@@ -168,6 +182,7 @@ def _stream() -> dashboard.Dashboard:
 def _operations() -> dashboard.Dashboard:
     step = f"sum by (le) (rate(foretell_step_duration_seconds_bucket{{{HERE}}}[$__rate_interval]))"
     tune = f"sum by (le) (rate(foretell_finetune_duration_seconds_bucket{{{HERE}}}[$__rate_interval]))"
+    commit = f"sum by (le) (rate(foretell_journal_commit_duration_seconds_bucket{{{HERE}}}[$__rate_interval]))"
     rejected = f'foretell_messages_total{{{HERE}, outcome!="accepted"}}'
     panels: list[Panel] = [
         lines("Messages by outcome", {"{{outcome}}": _rates("outcome", "foretell_messages_total")}, "Per second."),
@@ -206,6 +221,37 @@ def _operations() -> dashboard.Dashboard:
             "Scoring one batch",
             {"median": f"histogram_quantile(0.5, {step})", "p99": f"histogram_quantile(0.99, {step})"},
             "From readings to scores.",
+            unit="s",
+        ),
+        lines(
+            "Commits to disk",
+            {"median": f"histogram_quantile(0.5, {commit})", "p99": f"histogram_quantile(0.99, {commit})"},
+            "Readings are acknowledged once they are on disk.",
+            unit="s",
+        ),
+        lines(
+            "State on disk",
+            {
+                "database": f"sum(foretell_store_size_bytes{{{HERE}}})",
+                "snapshot": f"sum(foretell_checkpoint_size_bytes{{{HERE}}})",
+                "room left": f"min(foretell_disk_free_bytes{{{HERE}}})",
+            },
+            "The journal is bounded by store.journal_mb and journal_days.",
+            unit="bytes",
+        ),
+        lines(
+            "Trouble with the state",
+            {
+                "disk full": f"max(foretell_degraded{{{HERE}}})",
+                "databases put aside": f"sum(foretell_store_quarantined_total{{{HERE}}})",
+                "entries damaged": f"sum(foretell_journal_damaged_total{{{HERE}}})",
+            },
+            "All of them stay at 0.",
+        ),
+        lines(
+            "Age of the newest snapshot",
+            {"age": f"max(foretell_checkpoint_age_seconds{{{HERE}}})"},
+            "What is younger is replayed from the journal after a crash.",
             unit="s",
         ),
         lines(

@@ -1,31 +1,66 @@
 """The commands about configuration files: ``init`` writes one, ``check-config`` judges one."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.core.errors import ForetellError, UsageError
 
+if TYPE_CHECKING:
+    from pipeline.sources.broker_search import FoundBroker
+
 
 def init(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; default: the terminal.")] = None,
     *,
+    broker: Annotated[str, typer.Option("--broker", metavar="HOST", help="Where to look for a broker first.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
 ) -> None:
-    """Write a commented configuration with every setting at its default.
+    """Write a commented configuration: every setting at its default, and the broker that was found.
 
-    Example: foretell init --output edge.yaml
+    Example: foretell init --output edge.yaml --broker 192.0.2.7
+
+    Asked are ports 8883 (TLS) and 1883 of HOST and of this machine. No password is sent.
     """
     from pipeline.runtime.example import example_config
+    from pipeline.sources.broker_search import find_broker
 
-    text = example_config()
+    found = find_broker(filter(None, (broker, "127.0.0.1")))
+    text = example_config(_mqtt_of(found, broker))
     if output is None:
         sys.stdout.write(text)
+    else:
+        _write(output, text, force=force)
+        typer.echo(f"{output}: written; edit it, then: foretell check-config -c {output}")
+    for line in _said_of(found, broker):
+        typer.echo(line, err=True)
+
+
+def _mqtt_of(found: "FoundBroker | None", wanted: str) -> dict[str, object]:
+    """Return what differs from the defaults for a broker."""
+    if found is None:
+        return {"host": wanted} if wanted else {}
+    tls = {"tls": {"enabled": True}} if found.is_tls else {}
+    return {"host": found.host, "port": found.port, **tls}
+
+
+def _said_of(found: "FoundBroker | None", wanted: str) -> Iterator[str]:
+    """Yield what is worth knowing about the broker that was found."""
+    from pipeline.core.addresses import is_loopback
+
+    if found is None:
+        yield f"no broker answers at {f'{wanted} or ' if wanted else ''}127.0.0.1, ports 8883 and 1883: set mqtt.host"
         return
-    _write(output, text, force=force)
-    typer.echo(f"{output}: written; edit it, then: foretell check-config -c {output}")
+    yield f"found a broker at {found.host}:{found.port}{', with TLS' if found.is_tls else ''}"
+    if found.is_tls:
+        yield "  name who signed its certificate in mqtt.tls.ca_file, unless that is a public authority"
+    elif not is_loopback(found.host):
+        yield "  it is another machine and not encrypted: use TLS, or set mqtt.allow_plaintext: true"
+    if found.wants_password:
+        yield "  it asks for a password: set mqtt.username and mqtt.password_file"
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

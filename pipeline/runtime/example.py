@@ -5,7 +5,7 @@ the defaults. It knows no setting by name, so it cannot lag behind.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.core.settings import Settings
@@ -18,15 +18,22 @@ _HEAD = """\
 _Schema = dict[str, Any]
 
 
-def example_config() -> str:
+def example_config(mqtt: Mapping[str, object] | None = None) -> str:
     """Return a fully commented configuration that loads to the defaults.
+
+    Args:
+        mqtt: Values of the section ``mqtt`` that differ from the defaults; those of sections within it as mappings.
 
     Example:
         >>> "# Broker port. [at least 1, at most 65535; default 1883]" in example_config()
         True
     """
     schema = Settings.model_json_schema()
-    body = _section(schema, Settings().model_dump(mode="json"), schema["$defs"], "")
+    values = Settings().model_dump(mode="json")
+    for key, value in (mqtt or {}).items():
+        old = values["mqtt"][key]
+        values["mqtt"][key] = {**old, **value} if isinstance(value, Mapping) else value
+    body = _section(schema, values, schema["$defs"], "")
     return "\n".join([*_HEAD.splitlines(), "", *body, ""])
 
 

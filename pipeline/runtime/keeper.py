@@ -230,6 +230,7 @@ class Keeper:
                 "checkpoint_size_bytes": self._checkpoints.size_bytes,
                 "store_size_bytes": self._store.size_bytes(),
                 "store_quarantined_total": self._store.n_put_aside,
+                **self._store.disk_figures(),
             }
         return found
 

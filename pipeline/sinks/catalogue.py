@@ -40,6 +40,12 @@ CATALOGUE = (
     MetricSpec("fields_skipped_total", "counter", ("reason",), "Values skipped inside messages that were accepted."),
     MetricSpec("readings_total", "counter", ("outcome",), "Readings by what the gate made of them."),
     MetricSpec("reading_value", "gauge", ("stream",), "Last accepted reading, in the sensor's unit."),
+    MetricSpec(
+        "reading_age_intervals",
+        "gauge",
+        ("stream",),
+        "Time since a reading was heard, in the stream's usual intervals.",
+    ),
     MetricSpec("forecast_value", "gauge", ("stream",), "Forecast made before that reading arrived."),
     MetricSpec("forecast_lower", "gauge", ("stream",), "Lower end of the forecast interval."),
     MetricSpec("forecast_upper", "gauge", ("stream",), "Upper end of the forecast interval."),
@@ -108,6 +114,8 @@ CATALOGUE = (
     MetricSpec("journal_damaged_total", "counter", (), "Journal entries that were damaged or missing at the start."),
     MetricSpec("store_quarantined_total", "counter", (), "Databases that were damaged and put aside."),
     MetricSpec("store_size_bytes", "gauge", (), "Size of the database."),
+    MetricSpec("disk_free_bytes", "gauge", (), "Room left on the disk that holds the state."),
+    MetricSpec("disk_size_bytes", "gauge", (), "Size of the disk that holds the state."),
     MetricSpec("checkpoint_age_seconds", "gauge", (), "Time since the newest snapshot."),
     MetricSpec("checkpoint_size_bytes", "gauge", (), "Bytes that the newest snapshot wrote."),
     MetricSpec(

@@ -224,6 +224,17 @@ class Store:
         self._rename_damaged(why)
         self._connection = connect(self._path)
 
+    def disk_figures(self) -> dict[str, float]:
+        """Return room and size of the disk, bytes, by metric name; nothing where it does not tell."""
+        try:
+            disk = os.statvfs(self.folder)
+        except OSError:
+            return {}
+        return {
+            "disk_free_bytes": float(disk.f_bavail * disk.f_frsize),
+            "disk_size_bytes": float(disk.f_blocks * disk.f_frsize),
+        }
+
     def size_bytes(self) -> int:
         """Return the size of the database, bytes."""
         return sum(file.stat().st_size for file in self.folder.glob("foretell.db*"))

@@ -34,7 +34,9 @@ def test_alertmanager_takes_its_configuration_and_routes_to_who_can_help(reposit
         ("alertname=ForetellEpisodeOpen", "site=mill", "device=press-1"): "operators",
         ("alertname=ForetellSiteIncident", "site=mill"): "operators",
         ("alertname=ForetellSensorUnfit", "stream=press-1/oil"): "instrumentation",
+        ("alertname=ForetellStreamSilent", "stream=press-1/oil"): "instrumentation",
         ("alertname=ForetellDown", "instance=box"): "administrators",
+        ("alertname=ForetellDiskFilling", "instance=box"): "administrators",
     }.items():
         routed = tool("amtool", "config", "routes", "test", "--config.file=alertmanager.yml", *labels, folder=folder)
         assert routed.strip() == receiver, labels

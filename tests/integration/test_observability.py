@@ -216,7 +216,7 @@ def test_panels_have_data_and_a_fault_is_told_once_and_resolves(watch: Watch, pl
     wait_until(lambda: watch.query("foretell_ready == 1"), "Prometheus has scraped a daemon that is ready")
     loaded = get(f"{watch.prometheus}/api/v1/rules")["data"]["groups"]
     wait_until(lambda: watch.query("foretell_build_info"), "it is scraped")
-    assert sum(len(group["rules"]) for group in loaded) == 16
+    assert sum(len(group["rules"]) for group in loaded) == 20
     assert {rule["health"] for group in loaded for rule in group["rules"]} <= {"ok", "unknown"}
 
     plant.run(N_CLEAN)
