@@ -116,7 +116,8 @@ def _stuck(settings: HealthSettings, state: State, arrival: Arrival, is_held: Bo
 
 def _range(settings: HealthSettings, state: State, arrival: Arrival, is_held: Bool) -> Iterator[_Finding]:
     ix, reach = arrival.ix, state.reach
-    value = np.where(reach.is_given[ix], arrival.reading, arrival.value) if settings.ranges else arrival.value
+    is_given = reach.is_given[ix]
+    value = np.where(is_given, arrival.reading, arrival.value) if is_given.any() else arrival.value
     change = reach.step(arrival.slots, ix, arrival.time, value, is_held, settings.n_accepted)
     if change:
         yield _Finding(

@@ -116,7 +116,7 @@ class Daemon:
         self._outlet = Connection(settings.mqtt, f"{settings.mqtt.client_id}-alerts", keep_session=False)
         self._publisher = Publisher(self._outlet.client)
         self._outbox = Outbox(settings.store.outbox_messages)
-        self._teller = Teller(settings, self._outbox)
+        self._teller = Teller(settings, self._outbox, self._session.told)
         self._life = LifeSigns(self._source)
         self._exporter = Exporter()
         self._telemetry = Telemetry(settings)

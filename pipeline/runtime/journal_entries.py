@@ -8,13 +8,14 @@ last bits. This module refuses to know where entries are kept.
 import json
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.core.columns import AnyArray
 from pipeline.core.operator_words import Word
+from pipeline.core.priors import Prior
 from pipeline.core.records import U16, U64, Readings
 from pipeline.flow.learning import Taught
 from pipeline.flow.lesson_bytes import pack_learnt, unpack_learnt
@@ -23,7 +24,7 @@ from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.session import Session
 
 _BATCH, _LEARNT, _MERGED, _ADMISSION, _WORD, _TICK = b"B", b"L", b"M", b"A", b"W", b"T"
-_GONE, _LISTEN = b"G", b"C"
+_GONE, _LISTEN, _TOLD = b"G", b"C", b"P"
 _HEAD = struct.Struct("<dBIII")  # now, is the session new, receipts, bytes of names, rows
 _COLUMNS = (np.int32, np.float64, np.float64, np.uint8)
 _FAST = 1  # of zlib: times and names shrink to a third for 2 ms per 10,000 readings
@@ -92,6 +93,11 @@ def pack_admission(is_open: bool) -> bytes:  # noqa: FBT001 - it is all there is
     return _ADMISSION + bytes([is_open])
 
 
+def pack_told(news: Mapping[str, Prior]) -> bytes:
+    """Return what publishers said of streams as an entry."""
+    return _TOLD + json.dumps({name: list(prior) for name, prior in news.items()}).encode()
+
+
 def pack_word(word: Word) -> bytes:
     """Return what an operator said as an entry."""
     return _WORD + json.dumps(word.plain()).encode()
@@ -125,6 +131,8 @@ def redo(session: Session, follow_up: FollowUp, entry: bytes) -> None:
         session.merge(*struct.unpack("<Q", entry[1:]))
     elif entry[:1] == _ADMISSION:
         session.admit_streams(is_open=entry[1:] == b"\1")
+    elif entry[:1] == _TOLD:
+        session.tell({name: Prior(*prior) for name, prior in json.loads(entry[1:]).items()})
     elif entry[:1] == _WORD:
         follow_up.hear(Word.from_plain(json.loads(entry[1:])))
     elif entry[:1] == _TICK:

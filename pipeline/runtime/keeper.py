@@ -23,6 +23,7 @@ from pipeline.runtime.journal_entries import (
     pack_listening,
     pack_merged,
     pack_tick,
+    pack_told,
     pack_word,
     unpack_batch,
 )
@@ -108,6 +109,7 @@ class Keeper:
         self._session.on_learnt = self._note_learnt
         self._session.on_merged = lambda n_most: self._note(pack_merged(n_most))
         self._session.on_admission = lambda is_open: self._note(pack_admission(is_open))
+        self._session.on_told = lambda news: self._note(pack_told(news))
         self._session.admit_streams(is_open=True)  # budgets begin anew
         return _losses(self._store, restored)
 

@@ -105,6 +105,8 @@ class Session:
         on_learnt: Told of each lesson that was applied, after it was.
         on_admission: Told whether new streams are taken from now on.
         on_merged: Told that kinds were merged until so many networks were left.
+        on_told: Told what publishers said of streams that was not known yet.
+        told: What publishers said of streams: units, and limits that are in force where the settings give none.
 
     Example:
         >>> session = Session(Settings())
@@ -125,6 +127,8 @@ class Session:
         self.on_learnt: Callable[[Lesson, Taught], None] = lambda _lesson, _taught: None
         self.on_admission: Callable[[bool], None] = lambda _is_open: None
         self.on_merged: Callable[[int], None] = lambda _n_most: None
+        self.on_told: Callable[[Mapping[str, Prior]], None] = lambda _news: None
+        self.told: dict[str, Prior] = {}
 
     def process(self, readings: Readings, now: float) -> Steps:
         """Score readings, then learn from them in O(1).
@@ -149,7 +153,16 @@ class Session:
 
     def tell(self, priors: Mapping[str, Prior]) -> None:
         """Tell streams what their publishers say of them; those that are not watched are passed over."""
-        tell_priors(self.settings.health, self.state, priors)
+        table = self.state.table
+        news = {name: prior for name, prior in priors.items() if name in table and self.told.get(name) != prior}
+        if not news:
+            return
+        self.told |= news
+        if len(self.told) > len(table):  # streams that were evicted
+            for name in [each for each in self.told if each not in table]:
+                del self.told[name]
+        tell_priors(self.settings.health, self.state, news)
+        self.on_told(news)
 
     def _promise(self, slots: I32) -> None:
         """Count what the budget allows for readings of these streams, of those that may alert."""
@@ -216,6 +229,7 @@ class Session:
             "n_drifts": self.n_drifts,
             "n_promised": self.n_promised,
             "max_streams": self.state.table.max_streams,
+            "told": {name: list(prior) for name, prior in self.told.items()},
         }
 
     def restore(self, model: Model, state: State, tallies: Mapping[str, Any]) -> None:
@@ -225,6 +239,8 @@ class Session:
         self.counts.update(tallies["counts"])
         self.fine_tunes.update(tallies["fine_tunes"])
         self.n_drifts, self.n_promised = int(tallies["n_drifts"]), float(tallies["n_promised"])
+        self.told |= {name: Prior(*prior) for name, prior in tallies.get("told", {}).items()}
+        tell_priors(self.settings.health, state, self.told)
 
     def _note(self, lesson: Lesson, taught: Taught) -> None:
         """Count what became of fine-tunes, and say so."""

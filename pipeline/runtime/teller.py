@@ -5,7 +5,9 @@ are sent and what is kept of them.
 """
 
 import logging
+from collections.abc import Mapping
 
+from pipeline.core.priors import Prior
 from pipeline.core.records import HealthEvent
 from pipeline.core.settings import Settings
 from pipeline.runtime.follow_up import News
@@ -22,13 +24,15 @@ class Teller:
     Args:
         settings: The site, and what is published.
         outbox: Where messages go.
+        told: What publishers say of streams, for their units; None for nothing.
     """
 
-    def __init__(self, settings: Settings, outbox: Outbox) -> None:
+    def __init__(self, settings: Settings, outbox: Outbox, told: Mapping[str, Prior] | None = None) -> None:
         self._site = settings.site
         self._alerts = settings.alerts
         self._outbox = outbox
         self._announcer = Announcer(settings.alerts.topic_prefix, settings.site)
+        self._told: Mapping[str, Prior] = told if told is not None else {}
 
     def take_settings(self, settings: Settings) -> None:
         """Go on with other settings of what is published."""
@@ -38,9 +42,11 @@ class Teller:
         """Tell of alerts, incidents and states."""
         is_told = self._alerts.publish and self._alerts.streams
         for each in news.alerts:
-            _log.warning("alert", extra={"fields": {"alert": alert(each, self._site, has_evidence=False)}})
+            unit = self._told.get(each.event.stream, Prior()).unit
+            shown = alert(each, self._site, has_evidence=False, unit=unit)
+            _log.warning("alert", extra={"fields": {"alert": shown}})
             if is_told:
-                self._outbox.add([self._announcer.alert(each)])
+                self._outbox.add([self._announcer.alert(each, unit)])
         for held, why in news.held:
             event = held.event
             fields = {"stream": event.stream, "episode": event.episode, "event": event.event.name.lower(), "why": why}

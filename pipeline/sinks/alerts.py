@@ -26,21 +26,22 @@ MAX_MEMBERS = 16
 JsonValue = str | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
 
-def alert(told: Alert, site: str, *, has_evidence: bool = True) -> dict[str, JsonValue]:
+def alert(told: Alert, site: str, *, has_evidence: bool = True, unit: str = "") -> dict[str, JsonValue]:
     """Return an episode's opening or closing as plain values.
 
     Args:
         told: The episode; numbers are those at its peak so far.
         site: Name of the plant or house.
         has_evidence: Include the last readings.
+        unit: Unit of the stream's readings, as its publisher says it; empty when unknown.
 
     Returns:
         ``event`` (open or close), ``episode``, ``incident``, ``stream``, ``device``, ``site``; ``opened_at``,
         ``onset_at`` (null when unknown), ``at`` and ``peak_at`` (ISO 8601, UTC, event time); ``severity``,
         ``peak_score``, ``level``, ``odds`` (one in so many readings); ``value``, ``forecast``, ``lower``, ``upper``,
-        ``residual`` (sensor's unit); ``view`` and ``views`` (name and decades, largest first), ``summary`` and
-        ``text`` (plain words), ``reason`` (null for an opening), ``neighbours``, ``evidence`` (columns ``time`` in
-        Unix seconds, ``value``, ``forecast``, ``lower``, ``upper``), ``version``.
+        ``residual`` (sensor's unit) and ``unit`` (null when unknown); ``view`` and ``views`` (name and decades, largest
+        first), ``summary`` and ``text`` (plain words), ``reason`` (null for an opening), ``neighbours``, ``evidence``
+        (columns ``time`` in Unix seconds, ``value``, ``forecast``, ``lower``, ``upper``), ``version``.
     """
     event = told.event
     plain: dict[str, JsonValue] = {
@@ -63,6 +64,7 @@ def alert(told: Alert, site: str, *, has_evidence: bool = True) -> dict[str, Jso
         "lower": _number(event.lower),
         "upper": _number(event.upper),
         "residual": _number(event.residual),
+        "unit": unit or None,
         "view": event.view,
         "views": [{"view": view, "decades": _number(decades)} for view, decades in event.views],
         "summary": told.summary[:MAX_TEXT],
@@ -129,9 +131,9 @@ def verdict(event: HealthEvent, site: str) -> dict[str, JsonValue]:
     }
 
 
-def alert_json(told: Alert, site: str) -> str:
+def alert_json(told: Alert, site: str, unit: str = "") -> str:
     """Return ``alert`` as one line of JSON."""
-    return json.dumps(alert(told, site), allow_nan=False)
+    return json.dumps(alert(told, site, unit=unit), allow_nan=False)
 
 
 def incident_json(told: Incident, site: str) -> str:

@@ -76,10 +76,10 @@ class Announcer:
         self._base = f"{prefix}/{site}"
         self._site = site
 
-    def alert(self, told: Alert) -> Outgoing:
-        """Return an alert."""
+    def alert(self, told: Alert, unit: str = "") -> Outgoing:
+        """Return an alert; the unit is that of its readings, empty when unknown."""
         topic, severity = f"{self._base}/alert/{told.event.stream}", SEVERITIES.index(told.event.severity)
-        return outgoing(topic, alert_json(told, self._site), retain=False, severity=severity)
+        return outgoing(topic, alert_json(told, self._site, unit), retain=False, severity=severity)
 
     def state(self, now: StreamState) -> Outgoing:
         """Return what a stream's alert is now."""

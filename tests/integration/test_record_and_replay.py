@@ -37,12 +37,12 @@ class Noting(Session):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.told: Told = {}
+        self.noted: Told = {}
         self.n = 0
 
     def process(self, readings: Readings, now: float) -> Steps:
         steps = super().process(readings, now)
-        note(self.told, readings, steps)
+        note(self.noted, readings, steps)
         self.n += len(readings)
         return steps
 
@@ -101,7 +101,7 @@ def test_replaying_a_recording_gives_the_scores_of_the_live_run(settings: Settin
     session = Noting(settings)
     live_run(settings, session, recorders)
 
-    outcomes = {Outcome(each).name for told in session.told.values() for each, _, _ in told}
+    outcomes = {Outcome(each).name for told in session.noted.values() for each, _, _ in told}
     assert outcomes == {"ACCEPTED", "LATE", "FUTURE", "DUPLICATE", "RETAINED"}
     assert sum(session.fine_tunes.values()) >= 10
     for path in (lines, parquet):
@@ -113,8 +113,8 @@ def test_replaying_a_recording_gives_the_scores_of_the_live_run(settings: Settin
         replayed: Told = {}
         note(replayed, again.readings, again.steps)
         assert again.fine_tunes == session.fine_tunes
-        assert len(replayed) == len(session.told)
-        for (name, at), told in session.told.items():
+        assert len(replayed) == len(session.noted)
+        for (name, at), told in session.noted.items():
             if name != "old":  # timed by its arrival, which differs by client
                 # Sums over more streams at once may differ in their last bits.
                 np.testing.assert_allclose(replayed[name, at], told, rtol=0, atol=1e-6, err_msg=f"{name} {at}")

@@ -64,6 +64,7 @@ def test_an_alert_has_these_keys_and_values() -> None:
         "lower": 19.0,
         "upper": 22.0,
         "residual": 10.5,
+        "unit": None,
         "view": "next_long",
         "views": [{"view": "next_long", "decades": 6.25}, {"view": "level", "decades": 2.0}],
         "summary": "what happened",
@@ -99,6 +100,10 @@ def test_a_missing_number_is_null() -> None:
     shown = json.loads(alert_json(replace(OPENED, event=event), "home"))
     missing = ("forecast", "residual", "lower", "upper", "odds", "onset_at", "evidence")
     assert [shown[key] for key in missing] == [None] * len(missing)
+
+
+def test_the_unit_is_what_the_publisher_says() -> None:
+    assert json.loads(alert_json(OPENED, "home", "°C"))["unit"] == "°C"
 
 
 def test_what_has_no_device_yet_has_null() -> None:

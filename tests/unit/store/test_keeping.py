@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fault_kept import Kept, batch
 
+from pipeline.core.priors import Prior
 from pipeline.core.settings import Settings
 from pipeline.flow.snapshot import fingerprint
 from pipeline.runtime.session import Session
@@ -41,6 +42,32 @@ def test_after_any_crash_the_session_is_the_one_that_never_stopped(tmp_path: Pat
     assert through.fine_tunes["accepted"] > 0
     assert through.counts == kept.session.counts
     kept.keeper.close()
+
+
+def test_what_publishers_said_is_known_after_any_crash(tmp_path: Path, settings: Settings) -> None:
+    through = Session(settings)
+    kept = Kept(tmp_path, settings)
+    told = {"pump-0/s0": Prior("bar", -0.5, 0.5), "pump-1/s1": Prior("rpm"), "nobody": Prior("K", 0.0, 1.0)}
+    for i in range(12):
+        through.process(batch(i), 2e9)
+        kept.take([], batch(i))
+        if i in {2, 9}:
+            told["pump-0/s2"] = Prior("bar", None, float(i))
+            through.tell(told)
+            kept.session.tell(told)
+            kept.keeper.commit([])
+        if i == 5:
+            kept.keeper.close()  # a snapshot
+        if i in {3, 5, 9}:
+            if i != 5:
+                kept.crash()
+            kept = Kept(tmp_path, settings)
+            assert kept.fingerprint == fingerprint(through.model, through.state)
+            assert kept.session.told == through.told
+    assert kept.session.told == {name: prior for name, prior in told.items() if name != "nobody"}
+    slot = int(kept.session.state.table.admit(["pump-0/s2"])[0])
+    assert kept.session.state.reach.ceiling[slot] == 9.0
+    kept.crash()
 
 
 def test_a_clean_stop_leaves_nothing_to_replay(tmp_path: Path, settings: Settings) -> None:
