@@ -10,7 +10,7 @@ import typer
 from pipeline.core.errors import ForetellError, UsageError
 
 if TYPE_CHECKING:
-    from pipeline.sources.broker_search import FoundBroker
+    from pipeline.runtime.broker_search import FoundBroker
 
 
 def init(
@@ -25,8 +25,8 @@ def init(
 
     Asked are ports 8883 (TLS) and 1883 of HOST and of this machine. No password is sent.
     """
+    from pipeline.runtime.broker_search import find_broker
     from pipeline.runtime.example import example_config
-    from pipeline.sources.broker_search import find_broker
 
     found = find_broker(filter(None, (broker, "127.0.0.1")))
     text = example_config(_mqtt_of(found, broker))

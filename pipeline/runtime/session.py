@@ -70,7 +70,6 @@ class FleetView:
         forecasters: Their names, in that order.
         health: Bits of ``Health`` of the last reading, accepted or not.
         episodes: Those that are open, in the order of streams; not a column.
-        step_s: Usual interval between readings, seconds; NaN where it is not known yet; none where nobody looks.
     """
 
     names: tuple[str, ...]
@@ -88,7 +87,6 @@ class FleetView:
     health: U16
     forecasters: tuple[str, ...] = tuple(forecaster.name.lower() for forecaster in Forecaster)
     episodes: tuple[OpenEpisode, ...] = ()
-    step_s: F64 | None = None
 
 
 class Session:
@@ -277,7 +275,6 @@ class Session:
             shown=self.state.league.chosen(live),
             health=ledger.health[live],
             episodes=self._open_episodes(live),
-            step_s=self.state.cadence.step_s[live],
         )
 
     def _open_episodes(self, live: I64) -> tuple[OpenEpisode, ...]:

@@ -17,7 +17,6 @@ from pipeline.core.settings import Settings
 from pipeline.decode.reasons import Reason, Skip
 from pipeline.detect.views import View
 from pipeline.runtime.intake import Intake, Sample
-from pipeline.runtime.last_heard import LastHeard
 from pipeline.runtime.process_figures import process_figures
 from pipeline.runtime.session import FleetView, Session
 from pipeline.runtime.status import rejection_samples
@@ -62,7 +61,6 @@ class Telemetry:
         self._episodes: dict[tuple[str, ...], Exemplified] = dict.fromkeys(pairs, Exemplified(0.0))
         self._last_rejected: dict[str, Sample] = {}
         self._began_s = time.time()
-        self._heard = LastHeard()
         self._steps = Histogram(STEP_BUCKETS_S)
         self._finetunes = Histogram(FINETUNE_BUCKETS_S)
 
@@ -165,9 +163,6 @@ class Telemetry:
             "score": view.score,
             "alert_level": view.level,
         }
-        if view.step_s is not None:
-            ages = self._heard.ages(view.names, view.n_readings, view.step_s, time.time())
-            columns["reading_age_intervals"] = ages
         return {
             **{name: _column(view, values, worst) for name, values in columns.items()},
             "skill_ratio": Lazy(lambda: _skill_samples(view, worst)),

@@ -40,12 +40,6 @@ CATALOGUE = (
     MetricSpec("fields_skipped_total", "counter", ("reason",), "Values skipped inside messages that were accepted."),
     MetricSpec("readings_total", "counter", ("outcome",), "Readings by what the gate made of them."),
     MetricSpec("reading_value", "gauge", ("stream",), "Last accepted reading, in the sensor's unit."),
-    MetricSpec(
-        "reading_age_intervals",
-        "gauge",
-        ("stream",),
-        "Time since a reading was heard, in the stream's usual intervals.",
-    ),
     MetricSpec("forecast_value", "gauge", ("stream",), "Forecast made before that reading arrived."),
     MetricSpec("forecast_lower", "gauge", ("stream",), "Lower end of the forecast interval."),
     MetricSpec("forecast_upper", "gauge", ("stream",), "Upper end of the forecast interval."),

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from pipeline.cli.main import app
 from pipeline.core.settings import Settings, parse_settings
+from pipeline.runtime import broker_search
+from pipeline.runtime.broker_search import FoundBroker, find_broker
 from pipeline.runtime.example import example_config
-from pipeline.sources import broker_search
-from pipeline.sources.broker_search import FoundBroker, find_broker
 
 
 @pytest.mark.broker
