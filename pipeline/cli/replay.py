@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def replay(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings: of readings or of messages.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="Recordings: of readings or of messages.")
+    ] = None,
     scores: Annotated[
         Path | None, typer.Option("--scores", metavar="OUT", help="Write one row per reading: .csv or .parquet.")
     ] = None,
@@ -35,6 +37,9 @@ def replay(
     to_broker: Annotated[
         str, typer.Option("--to-broker", metavar="URL", help="Publish instead: HOST:PORT, mqtt://..., mqtts://...")
     ] = "",
+    alert: Annotated[
+        str, typer.Option("--alert", metavar="ID", help="Take a decision of the daemon of -c again, from its store.")
+    ] = "",
     speed: Annotated[
         str, typer.Option(help="Pace to a broker: 1, 60, ... times as it came; scoring is always max.")
     ] = "max",
@@ -51,9 +56,15 @@ def replay(
     foretell replay live.jsonl --to-broker 127.0.0.1:1883 --speed 60 publishes instead of scoring: messages as they
     were, rows of tables as sensors/STREAM {"time": ..., "value": ...}. Event times stay those of the recording.
 
+    foretell replay --alert 61b0f2c4 -c edge.yaml takes the decision behind an alert again, from the daemon's own
+    snapshot and journal, and says whether it comes out the same to the last bit (else exit code 1).
+
     Exit code 2 when a file could not be read; the others are still worked on.
     """
     began = perf_counter()
+    if not files or alert:
+        _take_again(alert, config, has_files=bool(files))
+        return
     if to_broker:
         _publish(files, to_broker, speed, config, is_scored=any((scores, alerts, plot, stream)))
         return
@@ -90,6 +101,36 @@ def replay(
     _report(result, perf_counter() - began)
     if len(recordings) < len(files):
         raise typer.Exit(2)
+
+
+def _take_again(episode: str, config: Path | None, *, has_files: bool) -> None:
+    """Take a decision of a daemon again, show it, and say whether it is the same."""
+    if not episode:
+        raise UsageError("FILE", "is missing", "name recordings, or a decision of a daemon: --alert ID -c edge.yaml")
+    if config is None or has_files:
+        raise UsageError("--alert", "is about a daemon's own store", "give its configuration with -c, and no files")
+    from rich.console import Console
+
+    from pipeline.runtime.alert_reading import parsed
+    from pipeline.runtime.alert_replay import retake
+    from pipeline.runtime.alert_shown import shown
+    from pipeline.runtime.configuration import load_settings
+    from pipeline.runtime.state_folder import state_folder
+
+    folder = state_folder(load_settings(config).store.path)
+    if folder is None:
+        raise UsageError("store.path", "is none: this daemon keeps nothing", "name a folder")
+    retaken = retake(folder, episode)
+    seen = parsed(retaken.alert)
+    console = Console(highlight=False)
+    console = console if console.is_terminal else Console(width=100, highlight=False)
+    if seen is not None:
+        console.print(shown([seen], console.width))
+    begin = "the snapshot before it" if retaken.has_snapshot else "the first reading on"
+    same = "the same to the last bit" if retaken.is_same else "NOT the same: other code, libraries or settings"
+    typer.echo(f"from {begin} and {retaken.n_entries} journal entries: {same}")
+    if not retaken.is_same:
+        raise typer.Exit(1)
 
 
 def _publish(files: list[Path], url: str, speed: str, config: Path | None, *, is_scored: bool) -> None:

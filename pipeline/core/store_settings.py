@@ -42,6 +42,12 @@ class StoreSettings(Section):
         description="About 10 bytes each.",
     )
     journal_days: float = Field(30.0, gt=0, title="Past readings older than this are dropped, days.")
+    evidence_mb: float = Field(
+        256.0,
+        ge=0,
+        title="Snapshots kept so that the newest alerts can be reproduced (replay --alert), MB; 0 for none.",
+        description="32 alerts at most. A snapshot takes about 0.3 MB a stream, and serves all alerts of its minute.",
+    )
     outbox_messages: int = Field(
         10_000,
         ge=10,

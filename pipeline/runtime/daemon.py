@@ -272,6 +272,7 @@ class Daemon:
             if intake.priors:
                 self._session.tell(intake.priors)
             news = self._follow_up.gather(intake.readings, steps, now_s)
+            self._keeper.pin(news)
             self._teller.tell(news)
             self._onlooker.take(news.told)
             if steps.events:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from pipeline.core.operator_words import Word
-from pipeline.core.records import Readings
+from pipeline.core.records import Event, Readings
 from pipeline.flow.learning import Taught
 from pipeline.flow.lessons import Lesson
 from pipeline.runtime.checkpoints import Checkpoints
-from pipeline.runtime.follow_up import FollowUp
+from pipeline.runtime.follow_up import FollowUp, News
 from pipeline.runtime.journal_entries import (
     pack_admission,
     pack_batch,
@@ -30,11 +30,13 @@ from pipeline.runtime.journal_entries import (
 from pipeline.runtime.repeats import Repeats
 from pipeline.runtime.restore import Restored, restore
 from pipeline.runtime.session import Session
+from pipeline.sinks.alerts import alert_digest
 from pipeline.sinks.histogram import Histogram, HistogramValue
 from pipeline.sinks.outbox import Outbox
 from pipeline.sinks.outgoing import Outgoing
 from pipeline.sources.inbox import Message, Receipt
 from pipeline.store.files import StoreError, StoreFullError
+from pipeline.store.pins import Pin
 from pipeline.store.store import Commit, Store
 
 COMMIT_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -151,6 +153,19 @@ class Keeper:
     def note_listening(self, is_on: bool, now: float, *, is_start: bool = False) -> None:  # noqa: FBT001
         """Note that the broker can be heard from now on, or not."""
         self._note_if_kept(pack_listening(is_on, now, is_start=is_start))
+
+    def pin(self, news: News) -> None:
+        """Keep what the decisions need that were taken with the batch noted last, so that they can be taken again."""
+        opened = [alert for alert in news.told.alerts if alert.event.event is Event.OPEN]
+        if self._store is None or not opened:
+            return
+        position = self._store.position + len(self._pending.journal)
+        before = next((each for each in self._store.checkpoints() if 0 <= each.position < position), None)
+        since, state, model = (before.position, before.state, before.model) if before else (0, "", "")
+        settings = self._session.settings
+        for alert in opened:
+            episode, told = alert.event.episode, alert_digest(alert, settings.site)
+            self._pending.pins.append(Pin(episode, since, position, state, model, told, settings.model_dump_json()))
 
     def scored(self, seconds: float) -> None:
         """Note how long a batch took: replaying it takes as long."""

@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from pipeline.core.errors import ForetellError
 from pipeline.flow.sealing import SnapshotError
@@ -15,7 +16,7 @@ from pipeline.flow.snapshot import parse_model, parse_state
 from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.journal_entries import redo, unpack_batch
 from pipeline.runtime.session import Session
-from pipeline.store.store import Checkpoint, Store
+from pipeline.store.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def restore(store: Store, session: Session, follow_up: FollowUp) -> Restored:
     position = 0
     for checkpoint in store.checkpoints():
         try:
-            position = _take_over(store, checkpoint, session, follow_up)
+            position = take_over(store, checkpoint.state, session, follow_up)
             break
         except (ForetellError, ValueError, KeyError, TypeError) as error:
             refused.append(f"{checkpoint.state}: {error}")
@@ -65,9 +66,25 @@ def restore(store: Store, session: Session, follow_up: FollowUp) -> Restored:
     return Restored(position, n_entries, n_unlogged, len(refused), refused[0] if refused else "", seconds)
 
 
-def _take_over(store: Store, checkpoint: Checkpoint, session: Session, follow_up: FollowUp) -> int:
-    """Put a session where a snapshot was; return the position of the snapshot."""
-    state, texts = parse_state(store.read_state(checkpoint.state), session.settings)
+class Files(Protocol):
+    """Who has the files of snapshots."""
+
+    def read_state(self, name: str) -> bytes:
+        """Return the content of a state file; ``ValueError`` where it is missing or damaged."""
+        ...
+
+    def read_model(self, name: str) -> bytes:
+        """Return the content of a weights file; ``ValueError`` where it is missing or damaged."""
+        ...
+
+
+def take_over(store: Files, name: str, session: Session, follow_up: FollowUp) -> int:
+    """Put a session where a snapshot was; return the position of the snapshot.
+
+    Raises:
+        ForetellError, ValueError, KeyError, TypeError: It is damaged, or was made with other settings.
+    """
+    state, texts = parse_state(store.read_state(name), session.settings)
     model = parse_model(store.read_model(texts["model"]), session.settings)
     if len(state.table.live) and state.ledger.group[state.table.live].max() >= model.bank.capacity:
         raise SnapshotError("the weights are of another snapshot")

@@ -4,6 +4,7 @@ Comes in: an ``Alert``, an ``Incident`` or a ``HealthEvent``. Goes out: a dictio
 text; a missing number is null, never NaN, and sizes are bounded. Pure: this module refuses to know where alerts go.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable
@@ -134,6 +135,11 @@ def verdict(event: HealthEvent, site: str) -> dict[str, JsonValue]:
 def alert_json(told: Alert, site: str, unit: str = "") -> str:
     """Return ``alert`` as one line of JSON."""
     return json.dumps(alert(told, site, unit=unit), allow_nan=False)
+
+
+def alert_digest(told: Alert, site: str) -> str:
+    """Return what tells an alert from any other, to the last bit: SHA-256 of its JSON, hexadecimal."""
+    return hashlib.sha256(alert_json(told, site).encode()).hexdigest()
 
 
 def incident_json(told: Incident, site: str) -> str:

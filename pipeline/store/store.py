@@ -18,12 +18,14 @@ from typing import Any
 from pipeline.core.store_settings import StoreSettings
 from pipeline.store.database import DamagedError, connect, transaction, translated
 from pipeline.store.files import Ballast, StoreFullError, lock_folder, read_named, sync_folder, write_named
+from pipeline.store.pins import Pin, bounded, dump_pins, load_pins
 from pipeline.store.sealed import seal, unseal
 
 #: Snapshots kept, newest first: one that turns out to be damaged does not cost what was learnt.
 N_CHECKPOINTS = 3
 _STATES, _MODELS = "states", "models"
 _SUFFIX = ".safetensors"
+_PINS = "pins"
 _MB, _DAY_S = 1 << 20, 86_400.0
 
 _log = logging.getLogger(__name__)
@@ -38,16 +40,18 @@ class Commit:
         outbox: New messages to publish, as key and bytes, oldest first.
         sent: Keys of messages that need not be kept any more.
         notes: Short texts by name; each replaces the one before.
+        pins: Decisions that must stay reproducible.
     """
 
     journal: list[bytes] = field(default_factory=list)
     outbox: list[tuple[str, bytes]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
+    pins: list[Pin] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         """Say whether there is anything to write."""
-        return bool(self.journal or self.outbox or self.sent or self.notes)
+        return bool(self.journal or self.outbox or self.sent or self.notes or self.pins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Store:
             for name in (_STATES, _MODELS):
                 (folder / name).mkdir(mode=0o700, exist_ok=True)
             self._connection = self._open()
+            self._pins = load_pins(self.note(_PINS))
         except BaseException:
             os.close(self._lock)
             raise
@@ -123,6 +128,7 @@ class Store:
         except StoreFullError:
             if not self._ballast.give_up():
                 raise
+            self._pins = []  # until the next one is noted, those on disk may lack what they need
             self._trim(0)
             self._write(commit)
         except DamagedError as error:
@@ -223,6 +229,7 @@ class Store:
             self._connection.close()
         self._rename_damaged(why)
         self._connection = connect(self._path)
+        self._pins = []
 
     def disk_figures(self) -> dict[str, float]:
         """Return room and size of the disk, bytes, by metric name; nothing where it does not tell."""
@@ -282,6 +289,8 @@ class Store:
     def _write(self, commit: Commit) -> None:
         execute = self._connection.execute
         now_s = self._now_s()
+        pins = self._bounded([*self._pins, *commit.pins])
+        notes = commit.notes | ({_PINS: dump_pins(pins)} if commit.pins else {})
         with transaction(self._connection, self._path):
             for position, data in enumerate(commit.journal, self.position + 1):
                 execute("INSERT INTO journal VALUES (?, ?, ?)", (position, now_s, seal(f"journal {position}", data)))
@@ -289,8 +298,9 @@ class Store:
                 execute("INSERT OR IGNORE INTO outbox (key, data) VALUES (?, ?)", (key, seal(f"outbox {key}", data)))
             for key in commit.sent:
                 execute("DELETE FROM outbox WHERE key = ?", (key,))
-            for name, value in commit.notes.items():
+            for name, value in notes.items():
                 execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, seal(f"note {name}", value.encode())))
+        self._pins = pins if commit.pins else self._pins
 
     def _trim(self, keep_bytes: int) -> None:
         with transaction(self._connection, self._path):
@@ -309,14 +319,24 @@ class Store:
             if kept_bytes > keep_bytes:
                 cut = position
                 break
-        execute("DELETE FROM journal WHERE position <= ?", (min(cut, needed),))
+        kept = "".join(" AND position NOT BETWEEN ? AND ?" for _ in self._pins)
+        pinned = [position for pin in self._pins for position in (pin.since + 1, pin.until)]
+        execute(f"DELETE FROM journal WHERE position <= ?{kept}", (min(cut, needed), *pinned))  # noqa: S608 - no names
         oldest_s = self._now_s() - self._settings.journal_days * _DAY_S
-        execute("DELETE FROM journal WHERE position <= ? AND at_s < ?", (needed, oldest_s))
+        old = f"DELETE FROM journal WHERE position <= ? AND at_s < ?{kept}"  # noqa: S608 - no names
+        execute(old, (needed, oldest_s, *pinned))
+
+    def _bounded(self, pins: list[Pin]) -> list[Pin]:
+        def size_bytes(name: str) -> int:
+            files = [folder / name for folder in (self.folder / _STATES, self.folder / _MODELS)]
+            return sum(file.stat().st_size for file in files if file.is_file())
+
+        return bounded(pins, size_bytes, int(self._settings.evidence_mb * _MB))
 
     def _remove_files(self) -> None:
         """Remove files that no snapshot refers to; only after those who referred to them are gone from disk."""
         for column in (_STATES, _MODELS):
-            names = {getattr(each, column.removesuffix("s")) for each in self.checkpoints()}
+            names = {getattr(each, column.removesuffix("s")) for each in (*self.checkpoints(), *self._pins)}
             for file in (self.folder / column).iterdir():
                 if file.name not in names:
                     file.unlink(missing_ok=True)
