@@ -2,12 +2,15 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.cli.main import main
+from pipeline.evaluate import bench_scrape
 from pipeline.evaluate.bench import Result, bench_engine
+from pipeline.evaluate.bench_scrape import ScrapeCost
 
 COLUMNS = ["n_streams", "sharing", "readings_per_s", "bare_per_s", "ratio"]
 CASES = [(1, "stream"), (1, "fleet"), (3, "stream"), (3, "fleet")]
@@ -42,13 +45,17 @@ def test_the_command_prints_a_table_and_writes_json(
 ) -> None:
     out = tmp_path / "bench.json"
     monkeypatch.setattr(sys, "argv", ["foretell", "bench", "--json", str(out)])
+    cost = ScrapeCost(5000, 0, 3, 20.0, 30.0, 1000, 9.0, 9.0)
+    monkeypatch.setattr(bench_scrape, "bench_scrape", lambda n: replace(cost, n_with_series=n))
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code
-    rows = [row for row in json.loads(out.read_text()) if "n_streams" in row]
+    rows = [row for row in json.loads(out.read_text()) if "sharing" in row]
     assert [list(row) for row in rows] == [COLUMNS] * len(CASES)
     assert [(row["n_streams"], row["sharing"]) for row in rows] == CASES
     decoding = [row for row in json.loads(out.read_text()) if "beyond_us" in row]
     assert len(decoding) == 3
+    scrapes = [row for row in json.loads(out.read_text()) if row.get("bench") == "scrape"]
+    assert [row["n_with_series"] for row in scrapes] == [500, 5000]
     printed = capsys.readouterr().out
     assert all(f"{row['ratio']:.0%}" in printed for row in rows)
