@@ -44,7 +44,7 @@ class ScriptedSession(Session):
         self.n_due = 0
         self.n_drifts = 0
         self.n_promised = 0.0
-        self.n_promised = 0.0
+        self.told = {}
         self._answer = answer
 
     def process(self, readings: Readings, now: float) -> Steps:

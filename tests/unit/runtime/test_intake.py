@@ -1,11 +1,15 @@
 """A batch of messages becomes columns; templates are checked before anything starts."""
 
+from typing import ClassVar
+
 import pytest
 
 from pipeline.core.errors import UsageError
-from pipeline.core.records import Flag
+from pipeline.core.records import Flag, Readings, Steps
 from pipeline.core.settings import Settings, parse_settings
+from pipeline.runtime.daemon import Daemon
 from pipeline.runtime.intake import checked_routes, take_in
+from pipeline.runtime.session import Session
 from pipeline.sources.inbox import Message
 
 ROUTES = checked_routes(Settings())  # sensors/{rest} -> {rest}
@@ -68,3 +72,47 @@ def test_a_wrong_template_names_its_place_and_the_remedy() -> None:
     text = 'mqtt: {topics: [{topic: "a/{x}", stream: "{x}"}, {topic: "a/#", stream: s}]}'
     with pytest.raises(UsageError, match=r"mqtt\.topics\[1\] 'a/#' -> 's': holds a wildcard; write"):
         checked_routes(parse_settings(text, "test.yaml"))
+
+
+SENML = (
+    b'[{"bn": "tank/", "bt": 1772359200, "n": "top", "v": 23.1}, '
+    b'{"n": "top", "v": 23.4, "t": 60}, {"n": "low", "v": 9}]'
+)
+GATEWAY = (
+    b'{"Pump A": [{"ts": 1772359200000, "values": {"rpm": 1480}}, {"ts": 1772359260000, "values": {"rpm": 1483}}]}'
+)
+CHIRPSTACK = (
+    b'{"deviceInfo": {"devEui": "d896"}, "time": "2026-03-01T10:00:00Z", "object": {"data": '
+    b'[{"time": "2026-03-01T09:59:00Z", "air": 21.2}, {"time": "2026-03-01T09:58:00Z", "air": 21.6}]}}'
+)
+
+
+def test_payloads_of_many_values_reach_the_engine_as_one_batch() -> None:
+    class Counting(Session):
+        """Counts the batches that it is given."""
+
+        batches: ClassVar[list[int]] = []
+
+        def process(self, readings: Readings, now: float) -> Steps:
+            self.batches.append(len(readings))
+            return super().process(readings, now)
+
+    settings = Settings.model_validate({"mqtt": {"topics": [{"topic": "{rest}"}]}, "alerts": {"publish": False}})
+    session = Counting(settings)
+    daemon = Daemon(settings, session=session)
+    for topic, payload in (
+        ("senml/tank", SENML),
+        ("v1/gateway/telemetry", GATEWAY),
+        ("application/66/device/d896/event/up", CHIRPSTACK),
+    ):
+        daemon.inbox.put(Message(topic, payload, retained=False, arrival_s=1_772_359_300.0))
+    daemon._turn()  # noqa: SLF001 - one round of the worker's loop
+    assert session.batches == [7]
+    assert session.counts["accepted"] == 7
+    view = session.view()
+    assert dict(zip(view.names, view.n_readings.tolist(), strict=True)) == {
+        "tank/top": 2,
+        "tank/low": 1,
+        "Pump_A/rpm": 2,
+        "d896/air": 2,
+    }
