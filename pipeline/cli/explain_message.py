@@ -10,7 +10,7 @@ from pipeline.core.errors import UsageError
 
 
 def explain_message(
-    topic: Annotated[str, typer.Option("--topic", "-t", help="Its topic.")],
+    topic: Annotated[str, typer.Option("--topic", "-t", help="Its topic; without one --file is a recording.")] = "",
     payload: Annotated[str | None, typer.Option("--payload", "-p", help="Its payload, as text.")] = None,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="Or a file with the payload; - for stdin.")] = None,
     config: Annotated[
@@ -28,6 +28,8 @@ def explain_message(
 
     mosquitto_sub -C 1 -t TOPIC | foretell explain-message --topic TOPIC --file -
 
+    foretell explain-message --file live.jsonl explains each message of a recording, knowing those before it.
+
     Exit code 0 when it gives readings or describes streams, 1 when it is rejected or ignored.
     """
     import json
@@ -36,6 +38,11 @@ def explain_message(
     from pipeline.runtime.configuration import load_settings
     from pipeline.runtime.explain_message import explain, explanation_json, explanation_lines
 
+    if not topic and file is not None and payload is None:
+        _explain_recording(file, config, as_json=as_json)
+        return
+    if not topic:
+        raise UsageError("--topic", "is missing", "name the message's topic, or give a recording with --file")
     content = _payload(payload, file)
     properties = [_property(text) for text in user_property or []]
     told = explain(topic, content, properties, load_settings(config) if config else None, time.time())
@@ -45,6 +52,21 @@ def explain_message(
         for line in explanation_lines(told):
             typer.echo(line)
     if not told.is_fine:
+        raise typer.Exit(1)
+
+
+def _explain_recording(file: Path, config: Path | None, *, as_json: bool) -> None:
+    import json
+
+    from pipeline.runtime.configuration import load_settings
+    from pipeline.runtime.explain_message import explanation_json, explanation_lines
+    from pipeline.runtime.message_recording import explained_recording
+
+    is_fine = True
+    for told in explained_recording(file, load_settings(config) if config else None):
+        is_fine = is_fine and told.is_fine
+        typer.echo(json.dumps(explanation_json(told)) if as_json else "\n".join([*explanation_lines(told), ""]))
+    if not is_fine:
         raise typer.Exit(1)
 
 

@@ -4,7 +4,7 @@ Comes in: a file of messages and the topics that are read. Goes out: a ``Recordi
 arrived, which message it came with, and what publishers said of streams on the way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,12 @@ from pipeline.core.records import F64, I64, Readings
 from pipeline.core.settings import Settings
 from pipeline.decode.memory import Memory
 from pipeline.decode.topics import Route
-from pipeline.runtime.explain_message import routes_of
+from pipeline.runtime.explain_message import Explanation, explain_messages, routes_of
 from pipeline.runtime.intake import take_in
 from pipeline.runtime.replay_batches import joined
 from pipeline.runtime.routes import checked_routes
 from pipeline.sources.inbox import Message
-from pipeline.sources.message_files import read_messages
+from pipeline.sources.message_files import message_header, read_messages
 from pipeline.sources.messages import MessageHeader
 from pipeline.sources.recording import Came, Recording
 from pipeline.sources.recording_table import Problems
@@ -60,6 +60,25 @@ def recorded_routes(header: MessageHeader, path: str) -> tuple[Route, ...]:
         problem = f"the topics in its header are wrong: {error.errors()[0]['msg']}"
         raise UsageError(path, problem, "give a configuration with -c") from None
     return checked_routes(settings)
+
+
+def explained_recording(path: Path, settings: Settings | None) -> Iterator[Explanation]:
+    """Explain the messages of a recording, one after the other.
+
+    Args:
+        path: The file.
+        settings: Those whose topics count; None for those it was recorded with.
+
+    Raises:
+        UsageError: It is no recording of messages.
+    """
+    header = message_header(path)
+    if header is None:
+        remedy = "give one that foretell record wrote, or name the message's --topic"
+        raise UsageError(str(path), "is no recording of messages", remedy)
+    routes = routes_of(settings) if settings else recorded_routes(header, str(path))
+    messages = read_messages(path, Problems(str(path)))
+    yield from explain_messages(messages, routes, (settings or Settings()).streams.future_s)
 
 
 class _Gathered:

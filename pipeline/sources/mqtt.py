@@ -299,8 +299,9 @@ class MqttSource:
         self._connected_s = self._clock.now()
         client = self.connection.client
         if self.connection.is_v5:
-            # What the broker retains is sent with a new subscription only: a storm of it could push out readings.
-            retain = SubscribeOptions.RETAIN_SEND_IF_NEW_SUB
+            # What the broker retains describes streams, and a daemon that has just started knows none of it. Later it
+            # is no news, and a storm of it could push out readings.
+            retain = SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
             if self.connection.n_connects > 1:
                 retain = SubscribeOptions.RETAIN_DO_NOT_SEND
             options = SubscribeOptions(qos=self._qos, retainHandling=retain)

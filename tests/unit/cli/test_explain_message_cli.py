@@ -40,6 +40,28 @@ def test_json_has_everything() -> None:
     assert told["readings"][0]["timed_by"] == "MQTT property"
 
 
+def test_a_recording_is_explained_message_by_message(tmp_path: Path) -> None:
+    path = tmp_path / "live.jsonl"
+    path.write_text(
+        '{"foretell": "messages", "version": 1, "topics": [{"topic": "homie/{rest}"}]}\n'
+        '{"arrival_s": 1772359200, "topic": "homie/a/n/t/$unit", "payload": "bar", "retained": true}\n'
+        '{"arrival_s": 1772359201, "topic": "homie/a/n/t", "payload": "2.5"}\n'
+        '{"arrival_s": 1772359202, "topic": "other/t", "payload": "2.5"}\n'
+    )
+    done = runner.invoke(app, ["explain-message", "--file", str(path)])
+    assert done.exit_code == 1  # the last one
+    assert "note      a/n/t: unit bar" in done.stdout
+    assert "add the topic to mqtt.topics; read are: homie/#" in done.stdout
+    told = runner.invoke(app, ["explain-message", "--file", str(path), "--json"]).stdout.splitlines()
+    assert [json.loads(line)["outcome"] for line in told] == ["metadata", "accepted", "bad_topic"]
+
+
+def test_a_message_without_a_topic_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "payload").write_bytes(b"20.5")
+    for arguments in (["-p", "1"], ["-f", str(tmp_path / "payload")]):
+        assert isinstance(runner.invoke(app, ["explain-message", *arguments]).exception, UsageError)
+
+
 @pytest.mark.parametrize("arguments", [[], ["-p", "1", "-f", "x"], ["-f", "absent"], ["-p", "1", "--property", "x"]])
 def test_wrong_usage_is_named(arguments: list[str]) -> None:
     done = runner.invoke(app, ["explain-message", "-t", "a", *arguments])
