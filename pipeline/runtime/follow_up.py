@@ -20,6 +20,7 @@ from pipeline.core.settings import Settings
 from pipeline.runtime.alert_book import AlertBook, Record
 from pipeline.runtime.holds import Holds
 from pipeline.runtime.incidents import Incidents, Told
+from pipeline.runtime.lifecycle import Lifecycle
 from pipeline.runtime.session import FleetView
 from pipeline.streams.listening import Listening
 from pipeline.streams.silence import Heard, Silence
@@ -72,6 +73,7 @@ class FollowUp:
         self._silence = Silence(settings.health, settings.streams.max_streams)
         self._is_judging = settings.health.enabled
         self._incidents = Incidents(settings)
+        self._lifecycle = Lifecycle(settings.detection)
         self._told_s: dict[str, float] = {}
         self._holds = Holds(settings.alerts, self.book, self._told_s)
         self._kept: dict[str, Alert] = {}  # by episode: open, and held back
@@ -85,6 +87,7 @@ class FollowUp:
     def take_settings(self, settings: Settings) -> None:
         """Go on with other settings of what is held back."""
         self._holds.take_settings(settings.alerts)
+        self._lifecycle.take_settings(settings.detection)
 
     def gather(self, readings: Readings, steps: Steps, now_s: float) -> News:
         """Take in a batch.
@@ -98,10 +101,14 @@ class FollowUp:
         listened_s = self.listening.advance(now_s)
         if self._is_judging:
             news.verdicts = self._silence.hear(_heard(readings, steps), listened_s, now_s)
+        courses = self._lifecycle.follow(readings, steps)
         self._follow_kept(readings, steps)
         self._release(now_s, news)
         for alert in told.alerts:
             self._take(alert, now_s, news)
+        for stream, state, at_s in courses:
+            record = self._newest(stream) if state in ("open", "closing") else None
+            news.states.append(self._state(record, at_s) if record else StreamState(stream, state, at_s=at_s))
         for incident in told.incidents:
             self._take_incident(incident, news)
         self.version += bool(news.states)
@@ -131,13 +138,15 @@ class FollowUp:
         self.listening.switch(is_on, now_s, is_start=is_start)
 
     def is_due(self, now_s: float) -> bool:
-        """Say whether ``tick`` would change anything, or has not been called for a while."""
-        if len(self._silence) and self.listening.since_s(now_s) >= BEAT_S:
-            return True
+        """Say whether ``tick`` would change more than the time."""
         return self._silence.is_due(self.listening.at(now_s)) or any(
             record is None or self._holds.reason(record, now_s) != record.held
             for record in map(self.book.records.get, self._kept)
         )
+
+    def is_beat_due(self, now_s: float) -> bool:
+        """Say whether ``tick`` must be called so that time passes."""
+        return len(self._silence) > 0 and self.listening.since_s(now_s) >= BEAT_S
 
     def tick(self, now_s: float) -> News:
         """Let time pass."""
@@ -164,6 +173,7 @@ class FollowUp:
             {
                 "incidents": self._incidents.dump(),
                 "book": self.book.dump(),
+                "lifecycle": self._lifecycle.dump(),
                 "listening": self.listening.dump(),
                 "silence": self._silence.dump(),
                 "n_alerts": self.n_alerts,
@@ -178,6 +188,7 @@ class FollowUp:
         kept: dict[str, Any] = json.loads(text)
         self._incidents.load(kept["incidents"])
         self.book.load(kept["book"])
+        self._lifecycle.load(kept["lifecycle"])
         self.listening.load(kept["listening"])
         self._silence.load(kept["silence"])
         self.n_alerts.update(kept["n_alerts"])
@@ -259,9 +270,10 @@ class FollowUp:
 
     def _state(self, record: Record, at_s: float) -> StreamState:
         """Return what a stream's alert is now."""
+        state = "open" if record.is_open else "closed"
         return StreamState(
             record.stream,
-            "open" if record.is_open else "closed",
+            "closing" if record.is_open and self._lifecycle.of(record.stream) == "closing" else state,
             record.episode,
             record.severity,
             at_s,

@@ -116,7 +116,7 @@ class WordDesk:
             self._accepted(word, news, answer)
         if is_current and abs(now_s - self._ticked_s) >= _TICK_S:
             self._ticked_s = now_s
-            if self._follow_up.is_due(now_s):
+            if self._follow_up.is_due(now_s) or self._follow_up.is_beat_due(now_s):
                 self._keeper.note_tick(now_s)
                 self._teller.tell(self._follow_up.tick(now_s))
         self.list_anew()

@@ -39,7 +39,7 @@ def waited(follow: FollowUp, begin_s: float, seconds: float) -> list[HealthEvent
     """Let time pass as the daemon does."""
     told: list[HealthEvent] = []
     for now_s in np.arange(begin_s, begin_s + seconds, BEAT_S).tolist():
-        if follow.is_due(now_s):
+        if follow.is_due(now_s) or follow.is_beat_due(now_s):
             told += follow.tick(now_s).verdicts
     return told
 
