@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -60,6 +61,15 @@ class Mosquitto:
                 self.stop()
                 raise RuntimeError(f"mosquitto did not start:\n{self.log.read_text()}")
             time.sleep(0.02)
+
+    def send_signal(self, number: int) -> None:
+        """Send the broker a signal; after SIGKILL it is gone, and may be started again."""
+        if self._process is None:
+            raise RuntimeError("not started")
+        self._process.send_signal(number)
+        if number == signal.SIGKILL:
+            self._process.wait()
+            self._process = None
 
     def stop(self) -> None:
         """End the broker (SIGTERM, so that it saves its sessions) and return when it is gone."""

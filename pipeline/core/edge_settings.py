@@ -183,8 +183,8 @@ class RuntimeSettings(Section):
     inbox_messages: int = Field(
         50_000,
         ge=100,
-        title="Messages waiting at most; the oldest are dropped and counted.",
-        description="For bursts and pauses: a minute of messages is plenty.",
+        title="Messages waiting at most; the oldest of quality of service 0 are dropped and counted.",
+        description="For bursts and pauses: a minute of messages is plenty. Others wait in the broker.",
     )
     memory_mb: int = Field(
         0,

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from pipeline.flow.snapshot import Copied, copy_model, copy_state
 from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.session import Session
+from pipeline.store.database import DamagedError
 from pipeline.store.files import StoreError, StoreFullError
 from pipeline.store.store import Checkpoint, Store
 
@@ -53,6 +54,12 @@ class Checkpoints:
         self._writing: _Writing | None = None
         self._not_before_s = float("-inf")
         self._n_put_aside = 0
+        self._n_made_up_for = 0
+
+    @property
+    def is_made_up(self) -> bool:
+        """A snapshot was written since a database was last put aside; before, a crash would cost what it held."""
+        return self._n_made_up_for == self._store.n_put_aside
 
     @property
     def age_s(self) -> float:
@@ -129,6 +136,10 @@ class Checkpoints:
             self._not_before_s = self._now_s() + RETRY_S
             _log.warning("no room for a snapshot", extra={"fields": {"why": str(error)}})
             return
+        except DamagedError as error:
+            self._store.put_aside(str(error))  # and another snapshot is due
+            return
+        self._n_made_up_for = writing.n_put_aside
         self._position, self._model = writing.position, (writing.model_name, writing.which)
         self.size_bytes = writing.size_bytes
         self.debt_s -= writing.debt_s
@@ -143,6 +154,7 @@ class _Writing(threading.Thread):
     ) -> None:
         super().__init__(name="checkpoint", daemon=True)
         self.position = store.position
+        self.n_put_aside = store.n_put_aside
         self.state_name = ""
         self.model_name = model_name
         self.which = which

@@ -36,7 +36,6 @@ from pipeline.runtime.telemetry import Telemetry, foretell_version
 from pipeline.runtime.teller import Teller
 from pipeline.runtime.tuner import Tuner
 from pipeline.runtime.word_desk import WordDesk
-from pipeline.sinks.alerts import iso_time
 from pipeline.sinks.exporter import Exporter
 from pipeline.sinks.outbox import Outbox
 from pipeline.sinks.outgoing import command_topic
@@ -178,8 +177,7 @@ class Daemon:
     def _restore(self) -> None:
         """Go on from what the store has, and tell what it has lost."""
         self._source.outdated = self._keeper.outdated_filters(self._filters)
-        for what, text in self._keeper.restore():
-            self._teller.tell_system(what, text, iso_time(self._clock.now()))
+        self._teller.tell_losses(self._keeper.restore(), self._clock.now())
         self._desk.listen(False, self._clock.now(), is_start=True)  # noqa: FBT003 - nobody listened until now
         self._desk.list_anew()
 
@@ -289,8 +287,9 @@ class Daemon:
             self._source.is_tidy, self._source.outdated = False, []
             self._keeper.forget_filters(self._filters)
         receipts = [message.receipt for message in messages if message.receipt is not None]
-        self._source.connection.acknowledge(self._keeper.commit([*self.inbox.take_dropped(), *receipts]))
-        self._life.degraded = "the disk is full, nothing is acknowledged" if self._keeper.is_degraded else ""
+        self._source.connection.acknowledge(self._keeper.commit(receipts))
+        self._teller.tell_losses(self._keeper.take_losses(), self._clock.now())
+        self._life.degraded = self._keeper.trouble
         self._desk.settle()
         self._send()
 
@@ -352,7 +351,7 @@ class Daemon:
             "ready": float(self._life.now().is_ready),
             "mqtt_connected": float(self._source.connection.is_connected),
             "mqtt_connects_total": self._source.connection.n_connects,
-            "mqtt_failures_total": self._source.n_failures,
+            "mqtt_failures_total": self._source.connection.n_failures + self._outlet.n_failures,
             **self._keeper.metrics(),
         }
         snapshot = self._telemetry.snapshot(self._session, self.latest, self._tuner.lost, edge)

@@ -87,6 +87,8 @@ class Keeper:
         self._receipts: list[Receipt] = []
         self._retry_s = float("-inf")
         self._is_broken = False
+        self._n_put_aside = 0
+        self._filters = ""
         self._checkpoints = Checkpoints(store, session, follow_up, monotonic_s) if store else None
 
     def restore(self) -> list[tuple[str, str]]:
@@ -113,6 +115,7 @@ class Keeper:
         self._session.on_admission = lambda is_open: self._note(pack_admission(is_open))
         self._session.on_told = lambda news: self._note(pack_told(news))
         self._session.admit_streams(is_open=True)  # budgets begin anew
+        self._n_put_aside = self._store.n_put_aside
         return _losses(self._store, restored)
 
     def outdated_filters(self, filters: Sequence[str]) -> list[str]:
@@ -120,13 +123,13 @@ class Keeper:
         if self._store is None:
             return []
         known = self._store.note(_FILTERS).split()
-        self._pending.notes[_FILTERS] = " ".join(dict.fromkeys([*known, *filters]))
+        self._note_filters([*known, *filters])
         self.commit([])
         return [each for each in known if each not in filters]
 
     def forget_filters(self, filters: Sequence[str]) -> None:
         """Remember that the broker's session holds these filters and no others."""
-        self._pending.notes[_FILTERS] = " ".join(filters)
+        self._note_filters(filters)
 
     def sift(self, messages: Sequence[Message]) -> tuple[list[Message], Callable[[Readings, float], None]]:
         """Return the messages that are new, and what to call with their readings before these are scored."""
@@ -181,6 +184,25 @@ class Keeper:
     def is_blocked(self) -> bool:
         """So much waits for the disk that nothing more may be taken in."""
         return self.is_degraded and self._pending_bytes > MAX_PENDING_BYTES
+
+    @property
+    def trouble(self) -> str:
+        """Why what is promised cannot be kept just now; empty when it can."""
+        if self.is_degraded:
+            return "the disk is full, nothing is acknowledged"
+        if self._checkpoints and not self._checkpoints.is_made_up:
+            return "the database was damaged and put aside, no snapshot has been written since"
+        return ""
+
+    def take_losses(self) -> list[tuple[str, str]]:
+        """Return, once, what was lost since the start, as names and plain words; and write down anew what is not."""
+        if self._store is None or self._store.n_put_aside == self._n_put_aside:
+            return []
+        self._n_put_aside = self._store.n_put_aside
+        self._outbox.unsettle()
+        self._note_filters(self._filters.split())
+        text = f"The database was damaged and put aside: {self._store.found_damaged}. A crash before the next snapshot"
+        return [("store_damaged", f"{text} would cost what came since the last one.")]
 
     def commit(self, receipts: Sequence[Receipt]) -> list[Receipt]:
         """Write what was noted.
@@ -237,7 +259,7 @@ class Keeper:
         """Return metrics by name."""
         found: dict[str, float | HistogramValue] = {
             "redelivered_total": self.repeats.n_dropped,
-            "degraded": float(self.is_degraded),
+            "degraded": float(bool(self.trouble)),
             "journal_commit_duration_seconds": self._commits.value(),
             "journal_damaged_total": self.n_unlogged,
         }
@@ -250,6 +272,9 @@ class Keeper:
                 **self._store.disk_figures(),
             }
         return found
+
+    def _note_filters(self, filters: Sequence[str]) -> None:
+        self._filters = self._pending.notes[_FILTERS] = " ".join(dict.fromkeys(filters))
 
     def _note_learnt(self, lesson: Lesson, taught: Taught) -> None:
         self._note(pack_lesson_learnt(lesson, taught))

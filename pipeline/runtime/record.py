@@ -107,7 +107,7 @@ class Recorder:
         self._file.flush()
         self.n_messages += len(messages)
         receipts = [message.receipt for message in messages if message.receipt]
-        self._source.connection.acknowledge([*self._inbox.take_dropped(), *receipts])
+        self._source.connection.acknowledge(receipts)
 
     def _close(self) -> None:
         try:

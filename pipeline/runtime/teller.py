@@ -5,13 +5,13 @@ are sent and what is kept of them.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pipeline.core.priors import Prior
 from pipeline.core.records import HealthEvent
 from pipeline.core.settings import Settings
 from pipeline.runtime.follow_up import News
-from pipeline.sinks.alerts import alert, incident, verdict
+from pipeline.sinks.alerts import alert, incident, iso_time, verdict
 from pipeline.sinks.outbox import Outbox
 from pipeline.sinks.outgoing import Announcer
 
@@ -66,8 +66,9 @@ class Teller:
             if self._alerts.publish:
                 self._outbox.add([self._announcer.verdict(event)])
 
-    def tell_system(self, what: str, text: str, at: str | None) -> None:
-        """Tell of something that happened to Foretell itself."""
-        _log.error(what.replace("_", " "), extra={"fields": {"text": text}})
-        if self._alerts.publish:
-            self._outbox.add([self._announcer.system(what, text, at)])
+    def tell_losses(self, losses: Sequence[tuple[str, str]], now_s: float) -> None:
+        """Tell of what was lost of Foretell's own state, as names and plain words."""
+        for what, text in losses:
+            _log.error(what.replace("_", " "), extra={"fields": {"text": text}})
+            if self._alerts.publish:
+                self._outbox.add([self._announcer.system(what, text, iso_time(now_s))])

@@ -96,14 +96,21 @@ CATALOGUE = (
     MetricSpec("batch_failures_total", "counter", (), "Batches given up because of an error."),
     MetricSpec("ingest_lag_seconds", "gauge", (), "Time the oldest message of the last batch waited to be scored."),
     MetricSpec("inbox_depth", "gauge", (), "Messages waiting in the inbox."),
-    MetricSpec("inbox_dropped_total", "counter", (), "Messages dropped, oldest first, because the inbox was full."),
+    MetricSpec(
+        "inbox_dropped_total", "counter", (), "Messages of QoS 0 dropped, oldest first, because the inbox was full."
+    ),
     MetricSpec("streams", "gauge", (), "Streams that are watched."),
     MetricSpec("streams_silent", "gauge", (), "Streams that have been silent for longer than their own pauses allow."),
     MetricSpec("streams_refused_total", "counter", (), "Readings of new streams refused beyond streams.max_streams."),
     MetricSpec("mqtt_connected", "gauge", (), "1 while the broker connection is up."),
     MetricSpec("mqtt_connects_total", "counter", (), "Times the broker accepted our connection."),
     MetricSpec("redelivered_total", "counter", (), "Messages that came again after they had been dealt with, dropped."),
-    MetricSpec("degraded", "gauge", (), "1 while the disk is full: nothing is acknowledged, the broker keeps it."),
+    MetricSpec(
+        "degraded",
+        "gauge",
+        (),
+        "1 while the disk is full (nothing is acknowledged), or a damaged database not made up for.",
+    ),
     MetricSpec("journal_commit_duration_seconds", "histogram", (), "Duration of one commit, to the disk and back."),
     MetricSpec("journal_damaged_total", "counter", (), "Journal entries that were damaged or missing at the start."),
     MetricSpec("store_quarantined_total", "counter", (), "Databases that were damaged and put aside."),
@@ -118,7 +125,9 @@ CATALOGUE = (
         (),
         "Acknowledgements not sent because their connection was gone; all come again.",
     ),
-    MetricSpec("mqtt_failures_total", "counter", (), "Messages lost to an error on the network thread."),
+    MetricSpec(
+        "mqtt_failures_total", "counter", (), "Errors of ours on a network thread: a message or a connection lost."
+    ),
     MetricSpec("metric_series", "gauge", (), "Streams that have series of their own now."),
     MetricSpec(
         "last_message_timestamp_seconds", "gauge", (), "When the newest message that was scored arrived, Unix seconds."

@@ -82,6 +82,11 @@ class Outbox:
         self._new.clear()
         self._gone.clear()
 
+    def unsettle(self) -> None:
+        """Say that nothing is on disk any more."""
+        self._new.update(dict.fromkeys(self._kept))
+        self._gone.clear()
+
     def _remove(self, key: str) -> None:
         self._size_bytes -= self._kept.pop(key).size_bytes
         self._unsent.pop(key, None)

@@ -1,8 +1,9 @@
 """The inbox: a bounded queue between the network thread and the worker.
 
-Comes in: messages, one at a time, from a thread that must never wait. Goes out: batches of them,
-oldest first, to the one worker. When it is full the oldest message is dropped and counted, since
-the newest tells more. This module refuses to know what a message means.
+Comes in: messages, one at a time. Goes out: batches of them, oldest first, to the one worker. When it is full, of those
+that nobody would send again the oldest is dropped and counted, since the newest tells more. What the broker keeps until
+it is acknowledged is never dropped: the network thread waits for room, and where there is none, refuses it. A broker
+should not send so much ahead, but mosquitto before 2.0.13 does. This module refuses to know what a message means.
 """
 
 from collections import deque
@@ -11,6 +12,10 @@ from time import monotonic
 from typing import NamedTuple
 
 MAX_INBOX_BYTES = 64 * 1024 * 1024
+#: Messages waiting at most that must be acknowledged: twice what a broker may send ahead, for those that came again.
+MAX_UNACKNOWLEDGED = 2000
+#: How long the network thread waits for room, seconds: shorter than the shortest keep-alive.
+PATIENCE_S = 4.0
 
 
 class Receipt(NamedTuple):
@@ -74,27 +79,34 @@ class Inbox:
     Args:
         max_messages: Messages waiting at most.
         max_bytes: Topics and payloads waiting at most, bytes.
+        max_unacknowledged: Messages waiting at most that must be acknowledged.
 
     Attributes:
-        n_dropped: Messages dropped so far because the inbox was full.
+        n_dropped: Messages dropped so far because the inbox was full; all of quality of service 0.
 
     Example:
         >>> inbox = Inbox(max_messages=2)
-        >>> for topic in "abc":
-        ...     inbox.put(Message(topic, b"1", False, 0.0))
+        >>> all(inbox.put(Message(topic, b"1", False, 0.0)) for topic in "abc")
+        True
         >>> [message.topic for message in inbox.drain(10, collect_s=0, wait_s=0)]
         ['b', 'c']
         >>> inbox.n_dropped
         1
     """
 
-    def __init__(self, max_messages: int, max_bytes: int = MAX_INBOX_BYTES) -> None:
+    def __init__(
+        self,
+        max_messages: int,
+        max_bytes: int = MAX_INBOX_BYTES,
+        max_unacknowledged: int = MAX_UNACKNOWLEDGED,
+    ) -> None:
         self.n_dropped = 0
         self._max_messages = max_messages
         self._max_bytes = max_bytes
+        self._max_unacknowledged = max_unacknowledged
         self._size_bytes = 0
+        self._n_unacknowledged = 0
         self._waiting: deque[Message] = deque()
-        self._dropped: list[Receipt] = []
         self._changed = Condition()
 
     @property
@@ -102,17 +114,27 @@ class Inbox:
         """Messages waiting."""
         return len(self._waiting)
 
-    def put(self, message: Message) -> None:
-        """Add a message; drops the oldest rather than wait for room."""
+    def put(self, message: Message, patience_s: float = PATIENCE_S) -> bool:
+        """Add a message.
+
+        Args:
+            message: The message.
+            patience_s: How long to wait for room for one that must be acknowledged, seconds.
+
+        Returns:
+            False for one that must be acknowledged and found no room: the broker still has it.
+        """
         with self._changed:
+            if message.receipt is None:
+                self._make_room(message.size_bytes)
+            elif not self._changed.wait_for(lambda: self._has_room(message.size_bytes), patience_s):
+                return False
+            else:
+                self._n_unacknowledged += 1
             self._waiting.append(message)
             self._size_bytes += message.size_bytes
-            while len(self._waiting) > self._max_messages or self._size_bytes > self._max_bytes:
-                dropped = self._take()
-                self.n_dropped += 1
-                if dropped.receipt is not None:
-                    self._dropped.append(dropped.receipt)
-            self._changed.notify()
+            self._changed.notify_all()
+            return True
 
     def drain(self, max_messages: int, collect_s: float, wait_s: float) -> list[Message]:
         """Wait for a first message, let others gather, and take them, oldest first.
@@ -129,17 +151,29 @@ class Inbox:
             self._wait_for(1, wait_s)
             if self._waiting:
                 self._wait_for(max_messages, collect_s)
-            return [self._take() for _ in range(min(max_messages, len(self._waiting)))]
+            taken = [self._take() for _ in range(min(max_messages, len(self._waiting)))]
+            self._changed.notify_all()
+            return taken
 
-    def take_dropped(self) -> list[Receipt]:
-        """Return, once, the receipts of dropped messages: unacknowledged they would fill the broker's window."""
-        with self._changed:
-            dropped, self._dropped = self._dropped, []
-            return dropped
+    def _has_room(self, size_bytes: int) -> bool:
+        return not self._waiting or (
+            self._n_unacknowledged < self._max_unacknowledged and self._size_bytes + size_bytes <= self._max_bytes
+        )
+
+    def _make_room(self, size_bytes: int) -> None:
+        """Drop the oldest that nobody sends again, until one more fits; there may be none."""
+        while len(self._waiting) >= self._max_messages or self._size_bytes + size_bytes > self._max_bytes:
+            oldest = next((each for each in self._waiting if each.receipt is None), None)
+            if oldest is None:
+                return
+            self._waiting.remove(oldest)
+            self._size_bytes -= oldest.size_bytes
+            self.n_dropped += 1
 
     def _take(self) -> Message:
         message = self._waiting.popleft()
         self._size_bytes -= message.size_bytes
+        self._n_unacknowledged -= message.receipt is not None
         return message
 
     def _wait_for(self, n_messages: int, limit_s: float) -> None:

@@ -10,9 +10,9 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
+from typing import ParamSpec
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -22,6 +22,7 @@ from pipeline.core.clock import Clock
 from pipeline.core.edge_settings import MqttSettings
 from pipeline.core.errors import UsageError
 from pipeline.sources.inbox import Inbox, Message, Origin, Receipt
+from pipeline.sources.mqtt_client import Client
 from pipeline.sources.mqtt_security import FreshContext, read_password
 
 #: How long the broker keeps messages for us while we are away, seconds.
@@ -38,33 +39,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0
 
 _SESSION_TAKEN_OVER = 142
 
+P = ParamSpec("P")
+
 _log = logging.getLogger(__name__)
-
-
-class _Client(paho.Client):
-    """A paho client that says when a connection begins, and when its network thread last did a round."""
-
-    progressed_s = float("-inf")
-
-    def __init__(self, on_begin: Callable[[], None], client_id: str, *, is_v5: bool, keep_session: bool) -> None:
-        super().__init__(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            clean_session=None if is_v5 else not keep_session,
-            protocol=paho.MQTTv5 if is_v5 else paho.MQTTv311,
-            manual_ack=True,
-        )
-        self._on_begin = on_begin
-
-    def loop_misc(self) -> MQTTErrorCode:
-        """Do what paho does once a round, a second apart at most while connected."""
-        self.progressed_s = time.monotonic()
-        return super().loop_misc()
-
-    def reconnect(self) -> MQTTErrorCode:
-        """Connect, the first time or again; nothing of the connection before is sent any more."""
-        self._on_begin()
-        return super().reconnect()
 
 
 class Connection:
@@ -83,6 +60,7 @@ class Connection:
         n_connects: Times the broker accepted us.
         n_sessions: Times the broker began a new session for us, having none or having forgotten it.
         n_stale_acks: Acknowledgements not sent because their connection was gone.
+        n_failures: Errors of ours on the network thread.
         failure: Why the connection was given up for good; empty while it was not.
         on_up: Called on the network thread after each connect.
 
@@ -99,6 +77,7 @@ class Connection:
         self.n_connects = 0
         self.n_sessions = 0
         self.n_stale_acks = 0
+        self.n_failures = 0
         self._epoch = 0
         self._epoch_lock = Lock()
         self.failure = ""
@@ -132,6 +111,23 @@ class Connection:
                 else:
                     self.n_stale_acks += 1
 
+    def guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
+        """Return a callback whose errors are counted, and cost the connection: half a subscription would be deaf."""
+
+        def call(*arguments: P.args, **named: P.kwargs) -> None:
+            try:
+                callback(*arguments, **named)
+            except Exception:  # noqa: BLE001 - the network thread must outlive any bug of ours
+                self.note_failure("callback failed")
+                self.client.cut()
+
+        return call
+
+    def note_failure(self, event: str) -> None:
+        """Count and log the error that is being handled."""
+        self.n_failures += 1
+        _log.exception(event, extra={"fields": {"client_id": self._client_id, "n_failures": self.n_failures}})
+
     def start(self) -> None:
         """Start connecting in the background; returns at once."""
         host, port, keepalive = self._settings.host, self._settings.port, self._settings.keepalive_s
@@ -150,9 +146,10 @@ class Connection:
         self.client._reset_sockets()  # noqa: SLF001 - paho keeps its wake-up pair open until it is collected
         self.is_connected = False
 
-    def _make_client(self) -> _Client:
-        client = _Client(self._begin, self._client_id, is_v5=self.is_v5, keep_session=self._keep_session)
-        client.suppress_exceptions = True  # one would end the network thread, unseen
+    def _make_client(self) -> Client:
+        client = Client(self._client_id, is_v5=self.is_v5, keep_session=self._keep_session)
+        client.on_begin, client.on_broken = self._begin, self._on_broken
+        client.suppress_exceptions = True  # what callbacks of others raise would end the network thread, unseen
         client.enable_logger(logging.getLogger("paho"))
         client.connect_timeout = CONNECT_TIMEOUT_S
         password = read_password(self._settings)
@@ -160,10 +157,10 @@ class Connection:
             client.username_pw_set(self._settings.username, password)
         if self._settings.tls.enabled:
             client.tls_set_context(FreshContext(self._settings.tls))
-        client.on_pre_connect = self._on_pre_connect
-        client.on_connect = self._on_connect
-        client.on_connect_fail = self._on_connect_fail
-        client.on_disconnect = self._on_disconnect
+        client.on_pre_connect = self.guarded(self._on_pre_connect)
+        client.on_connect = self.guarded(self._on_connect)
+        client.on_connect_fail = self.guarded(self._on_connect_fail)
+        client.on_disconnect = self.guarded(self._on_disconnect)
         return client
 
     def _properties(self) -> Properties:
@@ -181,6 +178,11 @@ class Connection:
         draw = random.SystemRandom().uniform
         first_s, longest_s = draw(FIRST_PAUSE_S, 2 * FIRST_PAUSE_S), draw(LONGEST_PAUSE_S / 2, LONGEST_PAUSE_S)
         self.client.reconnect_delay_set(first_s, longest_s)  # type: ignore[arg-type]  # needs no whole seconds
+
+    def _on_broken(self) -> None:
+        """Note an error of the client itself, which has closed the connection."""
+        self.is_connected = False
+        self.note_failure("connection broken")
 
     def _on_pre_connect(self, _client: paho.Client, _data: object) -> None:
         """Note that the network thread lives, and take a password that was changed meanwhile."""
@@ -251,7 +253,6 @@ class MqttSource:
 
     Attributes:
         connection: The connection underneath.
-        n_failures: Messages lost to an error of ours on the network thread.
         is_closing: Messages are left to the broker from now on; it sends them again next time.
         outdated: Filters that the session may hold from an earlier configuration; unsubscribed on each connect.
         is_tidy: The broker has confirmed that the session holds none of these any more.
@@ -270,10 +271,9 @@ class MqttSource:
         self.connection = Connection(settings, settings.client_id, keep_session=keep_session)
         self.connection.on_up = self._subscribe
         self.connection.client.on_message = self._on_message
-        self.connection.client.on_unsubscribe = self._on_unsubscribe
-        self.connection.client.on_subscribe = self._on_subscribe
-        self._subscribed_epoch = -1
-        self.n_failures = 0
+        self.connection.client.on_unsubscribe = self.connection.guarded(self._on_unsubscribe)
+        self.connection.client.on_subscribe = self.connection.guarded(self._on_subscribe)
+        self._subscribed_epoch = self._refused_epoch = -1
         self.is_closing = False
         self.outdated: list[str] = []
         self.is_tidy = False
@@ -326,7 +326,7 @@ class MqttSource:
         self.is_tidy = True
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        if self.is_closing:
+        if self.is_closing or self._refused_epoch == self.connection.epoch:
             return
         receipt = None
         try:
@@ -336,12 +336,18 @@ class MqttSource:
             payload = bytes(message.payload[: self._max_payload_bytes + 1])
             arrival_s = self._clock.now()
             origin = Origin(message.qos, self._connected_s, _user_properties(message))
-            self._inbox.put(Message(_topic(message), payload, message.retain, arrival_s, receipt, origin))
+            if not self._inbox.put(Message(_topic(message), payload, message.retain, arrival_s, receipt, origin)):
+                self._refuse()
         except Exception:  # noqa: BLE001 - the network thread must outlive any bug of ours
-            self.n_failures += 1
-            _log.exception("message lost", extra={"fields": {"n_failures": self.n_failures}})
+            self.connection.note_failure("message lost")
             if receipt is not None:  # it would come back for ever
                 self.connection.acknowledge([receipt])
+
+    def _refuse(self) -> None:
+        """Leave this message and all that follow it to the broker, which sends them again over the next connection."""
+        self._refused_epoch = self.connection.epoch
+        _log.warning("inbox full, connection ended", extra={"fields": {"n_waiting": self._inbox.depth}})
+        self.connection.client.cut()
 
 
 def _user_properties(message: paho.MQTTMessage) -> tuple[tuple[str, str], ...]:

@@ -27,6 +27,8 @@ _STATES, _MODELS = "states", "models"
 _SUFFIX = ".safetensors"
 _PINS = "pins"
 _MB, _DAY_S = 1 << 20, 86_400.0
+#: Beyond this a position is damaged: ten thousand entries a second for a century.
+_MAX_POSITION = 1 << 45
 
 _log = logging.getLogger(__name__)
 
@@ -124,16 +126,10 @@ class Store:
             StoreError: It cannot be written; whether it was is not known, and nothing must go on.
         """
         try:
-            self._write(commit)
-        except StoreFullError:
-            if not self._ballast.give_up():
-                raise
-            self._pins = []  # until the next one is noted, those on disk may lack what they need
-            self._trim(0)
-            self._write(commit)
+            self._write_somehow(commit)
         except DamagedError as error:
             self.put_aside(str(error))
-            self._write(commit)
+            self._write_somehow(commit)
         self.position += len(commit.journal)
 
     def journal(self, after: int) -> Iterator[bytes | None]:
@@ -247,17 +243,16 @@ class Store:
         return sum(file.stat().st_size for file in self.folder.glob("foretell.db*"))
 
     def _open(self) -> sqlite3.Connection:
+        connection = None
         try:
             connection = connect(self._path)
+            self.position = _newest(connection, self._path)
         except DamagedError as error:
+            if connection is not None:
+                connection.close()
             self._rename_damaged(str(error))
             connection = connect(self._path)
-        with translated(self._path):
-            newest = (
-                "SELECT max(position) FROM (SELECT position FROM journal UNION ALL SELECT position FROM checkpoints)"
-            )
-            (position,) = connection.execute(newest).fetchone()
-        self.position = int(position or 0)
+            self.position = 0
         return connection
 
     def _rows(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
@@ -285,6 +280,17 @@ class Store:
             for suffix in ("", "-wal", "-shm"):
                 Path(f"{older}{suffix}").unlink(missing_ok=True)
         sync_folder(self.folder)
+
+    def _write_somehow(self, commit: Commit) -> None:
+        """Write; where there is no room, make some first."""
+        try:
+            self._write(commit)
+        except StoreFullError:
+            if not self._ballast.give_up():
+                raise
+            self._pins = []  # until the next one is noted, those on disk may lack what they need
+            self._trim(0)
+            self._write(commit)
 
     def _write(self, commit: Commit) -> None:
         execute = self._connection.execute
@@ -340,3 +346,17 @@ class Store:
             for file in (self.folder / column).iterdir():
                 if file.name not in names:
                     file.unlink(missing_ok=True)
+
+
+def _newest(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the newest position that a database knows; 0 for none.
+
+    Raises:
+        DamagedError: There is none that could be.
+    """
+    query = "SELECT max(position) FROM (SELECT position FROM journal UNION ALL SELECT position FROM checkpoints)"
+    with translated(path):
+        (position,) = connection.execute(query).fetchone()
+    if not 0 <= (position or 0) <= _MAX_POSITION:
+        raise DamagedError(f"{path}: a position of {position}")
+    return position or 0

@@ -26,7 +26,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "torch": {"forecast"},
     "river": {"detect", "evaluate"},
-    "paho": {"sources/mqtt.py", "sources/broker_probe.py", "sinks/publisher.py"},
+    "paho": {"sources/mqtt.py", "sources/mqtt_client.py", "sources/broker_probe.py", "sinks/publisher.py"},
     "prometheus_client": {"sinks"},
     "pyspark": {"scaleout"},
 }

@@ -17,6 +17,12 @@ def is_long() -> bool:
 
 
 @pytest.fixture
+def within(is_long: bool) -> Callable[[float, float], bool]:  # noqa: FBT001 - a fixture
+    """Say whether a time keeps its limit; the short forms run beside much else, and allow ten times as much."""
+    return lambda seconds, limit_s: seconds <= limit_s * (1 if is_long else 10)
+
+
+@pytest.fixture
 def box_at(tmp_path: Path) -> Iterator[Callable[..., Box]]:
     """Make daemons for a broker's port, killed at the end; the first has ``tmp_path / box-0`` for its folder."""
     boxes: list[Box] = []

@@ -19,8 +19,9 @@ def test_kill_9_at_random_moments(
     box_at: Callable[..., Box],
     report: Callable[..., None],
     is_long: bool,  # noqa: FBT001 - a fixture
+    within: Callable[[float, float], bool],
 ) -> None:
-    n_kills, longest_s, n_streams = (50, 14.0, 200) if is_long else (3, 5.0, 60)
+    n_kills, longest_s, n_streams = (50, 14.0, 200) if is_long else (2, 5.0, 60)
     plan = Plan(n_streams, RATE, n_quiet=220, every=200)
     draw = random.Random(5)  # noqa: S311 - moments, not secrets
     box, load = box_at(patient.port), Load(patient.port, plan)
@@ -63,4 +64,4 @@ def test_kill_9_at_random_moments(
     assert found.kept == found.through
     assert len(list(box.state.glob("*.corrupt-*"))) == 0
     for first_s, life_s in zip(firsts, [*lived_s, 60.0], strict=True):
-        assert first_s <= 10.0 or life_s <= 10.0
+        assert within(first_s, 10.0) or life_s <= 10.0

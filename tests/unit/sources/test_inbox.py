@@ -3,7 +3,7 @@
 import threading
 import time
 
-from pipeline.sources.inbox import Inbox, Message
+from pipeline.sources.inbox import Inbox, Message, Receipt
 
 LONG_S = 30.0  # far beyond what any wait here needs
 
@@ -62,3 +62,31 @@ def test_a_waiting_worker_is_woken_by_the_first_message_and_gathers_the_rest() -
         inbox.put(message(topic))
     worker.join(LONG_S)
     assert batches == ["abc"]
+
+
+def kept_by_broker(text: str) -> Message:
+    return message(text)._replace(receipt=Receipt(1, 0, 1, is_again=False))
+
+
+def test_what_must_be_acknowledged_is_refused_where_there_is_no_room_and_never_dropped() -> None:
+    inbox = Inbox(2, max_bytes=300, max_unacknowledged=3)
+    assert all(inbox.put(kept_by_broker(topic)) for topic in "abc"), "their own bound counts"
+    assert not inbox.put(kept_by_broker("d"), patience_s=0.0)
+    for topic in "xyz":
+        assert inbox.put(message(topic))
+    assert inbox.n_dropped == 2
+    assert topics(inbox.drain(1, 0, 0)) == "a"
+    assert inbox.put(kept_by_broker("d"), patience_s=0.0)
+    assert topics(inbox.drain(10, 0, 0)) == "bczd"
+
+
+def test_a_network_thread_that_waits_for_room_goes_on_when_the_worker_took_something() -> None:
+    inbox = Inbox(10, max_unacknowledged=1)
+    inbox.put(kept_by_broker("a"))
+    put: list[bool] = []
+    network = threading.Thread(target=lambda: put.append(inbox.put(kept_by_broker("b"), LONG_S)))
+    network.start()
+    assert topics(inbox.drain(1, 0, 0)) == "a"
+    network.join(LONG_S)
+    assert put == [True]
+    assert topics(inbox.drain(1, 0, 0)) == "b"

@@ -45,11 +45,11 @@ def test_a_topic_that_is_not_text_arrives_as_an_empty_one() -> None:
 
 def test_an_error_in_the_callback_is_counted_and_stays_inside(caplog: pytest.LogCaptureFixture) -> None:
     class BrokenInbox(Inbox):
-        def put(self, message: Message) -> None:
-            raise OSError(message.topic)
+        def put(self, message: Message, patience_s: float = 0.0) -> bool:
+            raise OSError(message.topic, patience_s)
 
     source = make_source(BrokenInbox(10))
     with caplog.at_level(logging.ERROR):
         receive(source, b"a/b", b"1")
-    assert source.n_failures == 1
+    assert source.connection.n_failures == 1
     assert "message lost" in caplog.messages
