@@ -20,7 +20,7 @@ READY := $(VENV)/.ready
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test faults soak picture pictures golden dashboards bench fuzz peers lock clean broker
+.PHONY: help setup demo check test faults picture pictures golden dashboards bench fuzz peers lock clean broker
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,9 +47,6 @@ test: $(READY) broker ## all tests, those against a real mosquitto included
 
 faults: $(READY) broker ## what the loss contract says, at length: kills, power cuts, brokers that go away (half an hour)
 	@FORETELL_FAULTS=long $(RUN) -m pytest -q -rs -s tests/faults $(ARGS)
-
-soak: $(READY) broker ## ten minutes at 1,000 messages a second with fine-tunes: memory, threads, descriptors
-	@FORETELL_SOAK_S=$${FORETELL_SOAK_S:-600} $(RUN) -m pytest -q -s tests/faults/test_load.py -k soak $(ARGS)
 
 picture: $(READY) ## draw the README's picture anew
 	@$(VENV)/bin/foretell simulate --output $(VENV)/plant.csv >/dev/null
