@@ -56,6 +56,12 @@ class AlertSettings(Section):
         title="Publish the alerts and states of streams, beside the incidents of devices.",
         description="Off where one message per device is enough.",
     )
+    home_assistant: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_-]{0,64}$",
+        title="First part of Home Assistant's discovery topics; empty for no discovery.",
+        description="homeassistant: each stream's alert becomes a binary sensor, from its first state on.",
+    )
     cooldown_s: float = Field(
         0.0,
         ge=0,

@@ -7,11 +7,14 @@ are sent and what is kept of them.
 import logging
 from collections.abc import Mapping, Sequence
 
+from pipeline.core.alert_records import StreamState
 from pipeline.core.priors import Prior
 from pipeline.core.records import HealthEvent
 from pipeline.core.settings import Settings
+from pipeline.detect.devices import device_of
 from pipeline.runtime.follow_up import News
 from pipeline.sinks.alerts import alert, incident, iso_time, verdict
+from pipeline.sinks.discovery import discovery
 from pipeline.sinks.outbox import Outbox
 from pipeline.sinks.outgoing import Announcer
 
@@ -28,6 +31,8 @@ class Teller:
     """
 
     def __init__(self, settings: Settings, outbox: Outbox, told: Mapping[str, Prior] | None = None) -> None:
+        self._settings = settings
+        self._discovered: set[str] = set()
         self._site = settings.site
         self._alerts = settings.alerts
         self._outbox = outbox
@@ -52,12 +57,21 @@ class Teller:
             fields = {"stream": event.stream, "episode": event.episode, "event": event.event.name.lower(), "why": why}
             _log.info("alert held back", extra={"fields": fields})
         if is_told:
+            self._discover(news.states)
             self._outbox.add(map(self._announcer.state, news.states))
         self.tell_verdicts(news.verdicts)
         for device in news.incidents:
             _log.warning("incident", extra={"fields": {"incident": incident(device, self._site)}})
             if self._alerts.publish:
                 self._outbox.add([self._announcer.incident(device)])
+
+    def _discover(self, states: Sequence[StreamState]) -> None:
+        """Make Home Assistant know the streams that have a state now, each once."""
+        prefix = self._settings.alerts.home_assistant
+        for stream in [state.stream for state in states if state.stream not in self._discovered] if prefix else ():
+            self._discovered.add(stream)
+            base, device = f"{self._alerts.topic_prefix}/{self._site}", device_of(stream, self._settings.devices)
+            self._outbox.add([discovery(prefix, base, self._site, stream, device)])
 
     def tell_verdicts(self, events: list[HealthEvent]) -> None:
         """Tell of verdicts about sensors that were raised or cleared."""

@@ -204,3 +204,17 @@ def test_devices_follow_the_settings() -> None:
     settings = Settings.model_validate({"devices": {"patterns": [{"match": "p*/*", "device": "line"}]}})
     told = gather(Incidents(settings), [("p1/a", 1.0, 6.0), ("p2/b", 1.0, 6.0)], event("p1/a", 1.0), event("p2/b", 1.0))
     assert only(told).device == "line"
+
+
+def test_500_streams_of_a_site_that_move_together_are_one_notification_where_the_site_is_one_device() -> None:
+    incidents = Incidents(parse_settings("{devices: {levels: 1}, alerts: {streams: false}}", "test"))
+    streams = [f"plant/d{i % 20}/s{i}" for i in range(500)]
+    told = [
+        gather(incidents, [(s, at_s, 6.0) for s in streams], *(event(s, at_s) for s in streams[i::10]))
+        for i in range(10)
+        for at_s in [1000.0 + i]
+    ]
+    opened = [incident for each in told for incident in each.incidents]
+    assert [(incident.device, incident.is_open) for incident in opened] == [("plant", True)]
+    assert sum(len(each.alerts) for each in told) == 500
+    assert {alert.incident for each in told for alert in each.alerts} == {opened[0].incident}

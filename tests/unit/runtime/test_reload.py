@@ -41,3 +41,11 @@ def test_another_budget_moves_the_alert_level_and_leaves_the_state_alone() -> No
     assert pack(session.state) == before
     played(session, 600, 601)
     assert session.view().level[0] < level
+
+
+def test_what_is_held_back_changes_live() -> None:
+    text = "alerts: {cooldown_s: 60, false_days: 1, silences: [{match: 'press-*', days: [sat]}], topic_prefix: other}"
+    settings, changed, left = merged(Settings(), parse_settings(text, "edge.yaml"))
+    assert sorted(changed) == ["alerts.cooldown_s", "alerts.false_days", "alerts.silences"]
+    assert left == ["alerts.topic_prefix"]
+    assert [each.match for each in settings.alerts.silences] == ["press-*"]
