@@ -20,7 +20,7 @@ READY := $(VENV)/.ready
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test faults picture pictures golden dashboards bench fuzz peers lock clean broker
+.PHONY: help setup demo check test faults picture pictures golden dashboards image bench fuzz peers lock clean broker
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ pictures: $(READY) ## take the README's pictures of the status page anew (needs 
 golden: $(READY) ## write the golden /metrics text anew; look at the difference before it is committed
 	@FORETELL_GOLDEN=write $(RUN) -m pytest -q tests/unit/sinks/test_exposition.py -k golden
 	@git --no-pager diff --stat tests/unit/sinks/metrics.prom
+
+image: ## build the container image without Docker and start it unprivileged (root; Debian's buildah and debootstrap)
+	@{ command -v buildah && command -v debootstrap && command -v mosquitto; } >/dev/null || \
+		{ $(call debian,buildah debootstrap mosquitto); }
+	@docker/image.sh
 
 dashboards: $(READY) ## write Grafana's dashboards anew from dashboards/build.py
 	@$(RUN) dashboards/build.py
