@@ -54,7 +54,7 @@ def replayed(path: Path, with_settings: Settings) -> ReplayResult:
 def live(messages: list[Message], with_settings: Settings) -> tuple[list[int], list[float], Session]:
     """Score message after message, and fine-tune after each, as a daemon does that has time."""
     session, routes = Session(with_settings), checked_routes(with_settings)
-    memory, outcomes, scores = Memory(), list[int](), list[float]()
+    memory, outcomes, forecasts = Memory(), list[int](), list[float]()
     for each in messages:
         intake = take_in([each], routes, memory)
         if len(intake.readings):
@@ -62,8 +62,8 @@ def live(messages: list[Message], with_settings: Settings) -> tuple[list[int], l
             session.tell(intake.priors)
             session.fine_tune()
             outcomes += steps.outcome.tolist()
-            scores += steps.score.tolist()
-    return outcomes, scores, session
+            forecasts += steps.forecast.tolist()
+    return outcomes, forecasts, session
 
 
 def plant(n: int) -> list[Message]:
@@ -77,7 +77,7 @@ def plant(n: int) -> list[Message]:
         sent.append(message("still", 5.0, at_s + 2))
         if i % 3 == 0:
             sent.append(message("slow", float(rng.normal()), at_s + 3, START_S + at_s))
-        if i % 40 == 30:
+        if i % 30 == 25:
             sent += [message("a", 9.0, at_s + 4, START_S + at_s - 25), message("a", 9.0, at_s + 5, START_S + at_s)]
     return sent
 
@@ -86,13 +86,14 @@ def plant(n: int) -> list[Message]:
 def test_a_replay_of_messages_is_what_a_daemon_does_message_by_message(tmp_path: Path, sharing: str) -> None:
     chosen = settings()
     chosen = chosen.model_copy(update={"forecast": chosen.forecast.model_copy(update={"sharing": sharing})})
-    messages = plant(120)
-    outcomes, scores, session = live(messages, chosen)
+    messages = plant(75)
+    outcomes, forecasts, session = live(messages, chosen)
     found = replayed(written(tmp_path / "a.jsonl", messages), chosen)
     assert found.steps.outcome.tolist() == outcomes
     assert {Outcome.ACCEPTED, Outcome.LATE, Outcome.DUPLICATE} <= set(outcomes)
     assert found.fine_tunes == session.fine_tunes
-    np.testing.assert_allclose(found.steps.score, scores, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.steps.forecast, forecasts, rtol=0, atol=1e-6)
+    assert np.isfinite(forecasts).sum() > 150
 
 
 def test_limits_that_a_publisher_told_hold_from_then_on(tmp_path: Path) -> None:
