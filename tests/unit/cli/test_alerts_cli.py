@@ -104,7 +104,7 @@ def test_alerts_that_arrive_are_shown_one_by_one(folder: Path) -> None:
     [
         (
             ["list"],
-            "foretell: --from: is missing; give a file that replay --alerts wrote, - for the standard input, or the daemon's",
+            "foretell: --from: is missing; give a file that replay --alerts wrote, - for the standard input, or the ",
         ),
         (["list", "--from", "none.jsonl"], "foretell: none.jsonl: no such file; check the path"),
         (["list", "--from", "empty.jsonl"], "foretell: empty.jsonl: holds no alerts; write them with: "),
