@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, F64, I32, I64, Bool, Slots
+from pipeline.core.slots import as_run, parts
 
 BLOCK = 10
 _N_TAIL = 10  # maxima that a tail is fitted to, at least
@@ -22,6 +23,8 @@ _BODY = 0.5  # share of the blocks at which the lower knot of the body stands
 # One glitch is in up to three blocks; what is there counts for ten times the next largest at most. Bounding more than
 # three takes real events for glitches: 8 of them cost 4 points on NAB, 3 of them none.
 _N_BOUNDED, _BOUND = 3, 10.0
+# numpy adds up to 128 numbers in eight lanes: cut to whole rounds of them, a sum is the same to the last bit.
+_N_SUMMED_AT_ONCE, _N_LANES = 128, 8
 _FAR = 1e30  # stands for a statistic that was missing, in the body
 _TINY = 1e-3  # of the threshold: smallest mean excess, where all maxima are alike
 LN_10 = math.log(10)
@@ -58,17 +61,34 @@ class History(SlotArrays):
         Returns:
             The streams whose block is complete.
         """
-        self.block[ix] = np.maximum(self.block[ix], np.where(is_counted[:, None], statistics, -np.inf))
+        if not is_counted.all():
+            statistics = np.where(is_counted[:, None], statistics, -np.inf)
+        self.block[ix] = np.maximum(self.block[ix], statistics)
         self.n_in_block[ix] += is_counted
         done = slots[self.n_in_block[ix] >= BLOCK]
         if len(done):
-            self.largest[done] = inserted(self.largest[done], self.block[done])
+            for part in parts(done):
+                self._insert(part, self.block[part])
             self.block[done] = -np.inf
             self.n_in_block[done] = 0
             self.n_blocks[done] += 1
             self.n_kept[done] = self._n_ranked(done, n_remembered)
             self._thin(done[self.n_blocks[done] >= n_remembered])
         return done
+
+    def _insert(self, ix: Slots, value: F32) -> None:
+        """Let block maxima into the lists of some streams, shape (D, N): most are too small for a full list."""
+        n_places = self.largest.shape[2]
+        n_blocks = self.n_blocks[ix]
+        is_whole = (self.n_kept[ix] == n_blocks).all()  # nothing was let go: what lies before is empty, and stays so
+        begin = max(0, n_places - int(n_blocks.max()) - 1) if is_whole else 0
+        enters = value > self.largest[ix, :, 0]
+        if np.count_nonzero(enters) * 4 > enters.size:
+            self.largest[ix, :, begin:] = inserted(self.largest[ix, :, begin:], value)
+            return
+        row, which = np.nonzero(enters)
+        at = (row + ix.start if isinstance(ix, slice) else ix[row], which)
+        self.largest[at] = inserted(self.largest[at], value[row, which])
 
     def _n_ranked(self, slots: I64, n_remembered: int) -> I64:
         """Return how many of the largest are known after one more block, shape (D,).
@@ -102,17 +122,21 @@ class History(SlotArrays):
         n, n_kept = self.n_blocks[slots], self.n_kept[slots]
         n_tail = np.minimum(np.maximum(_N_TAIL, np.ceil(share * n).astype(np.int64)), np.minimum(n_kept, n - 1))
         n_body = np.clip(np.ceil(_BODY * n).astype(np.int64), n_tail, n_kept)
-        largest = self.largest[slots, which].astype(np.float64)  # (D, M, K)
+        largest = self.largest[as_run(slots), which]  # (D, M, K), not copied where they lie side by side
         places = largest.shape[2]
-        threshold = np.take_along_axis(largest, (places - n_tail)[:, None, None], axis=2)
-        low = np.take_along_axis(largest, (places - n_body)[:, None, None], axis=2)[..., 0]
-        is_tail = np.arange(places) >= (places - n_tail)[:, None, None]
+        threshold = np.take_along_axis(largest, (places - n_tail)[:, None, None], axis=2).astype(np.float64)
+        low = np.take_along_axis(largest, (places - n_body)[:, None, None], axis=2)[..., 0].astype(np.float64)
         is_known = np.isfinite(threshold)  # else it was missing too often for a tail: nothing is beyond one at infinity
-        with np.errstate(invalid="ignore"):  # of empty places
-            excess = np.where(is_tail & is_known, largest - threshold, 0.0)
-        threshold = np.where(is_known, threshold, np.inf)[..., 0]
+        threshold = np.where(is_known, threshold, np.inf)
+        excess = largest[:, :, _n_without_tail(n_tail, places) :].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # of what is infinite
+            excess -= threshold
+        np.maximum(excess, 0.0, out=excess)  # ascending: those outside of the tail are below the threshold
+        _bound(excess, n_tail)
+        if not is_known.all():
+            excess[~is_known[..., 0]] = 0.0
         low = np.where(is_known[..., 0], np.maximum(low, -_FAR), np.inf)
-        return Tails(threshold, low, _bounded(excess, n_tail), n_tail, n_body, n)
+        return Tails(threshold[..., 0], low, excess, n_tail, n_body, n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +146,7 @@ class Tails:
     Attributes:
         threshold: Where the tail begins, shape (D, M).
         low: The lower knot of the body, shape (D, M).
-        excess: Beyond the threshold, 0 outside of the tail, shape (D, M, K).
+        excess: Beyond the threshold, ascending, 0 outside of the tail, shape (D, M, T): no more places than needed.
         n_tail: Block maxima in the tail, shape (D,).
         n_body: Block maxima at or above the lower knot, shape (D,).
         n: Blocks, shape (D,).
@@ -165,10 +189,9 @@ def inserted(largest: F32, value: F32) -> F32:
         >>> inserted(np.array([[1, 3, 5]], np.float32), np.array([0], np.float32)).tolist()
         [[1.0, 3.0, 5.0]]
     """
-    at = (largest < value[..., None]).sum(axis=-1, keepdims=True) - 1
-    place = np.arange(largest.shape[-1])
-    moved = np.concatenate((largest[..., 1:], largest[..., -1:]), axis=-1)
-    return np.where(place < at, moved, np.where(place == at, value[..., None], largest))
+    found = np.maximum(largest, value[..., None])
+    np.minimum(found[..., :-1], largest[..., 1:], out=found[..., :-1])
+    return found
 
 
 def merged(largest: F32, other: F32) -> F32:
@@ -182,10 +205,21 @@ def merged(largest: F32, other: F32) -> F32:
     return both[..., -largest.shape[-1] :]
 
 
-def _bounded(excess: F64, n_tail: I64) -> F64:
-    """Return excesses of which the largest few count for a multiple of the next one at most, shape (D, M, K)."""
+def _n_without_tail(n_tail: I64, n_places: int) -> int:
+    """Return how many places before all tails need not be summed; so many at a time as numpy adds, as 0 adds nothing.
+
+    Example:
+        >>> _n_without_tail(np.array([10, 13]), 128)
+        112
+    """
+    if n_places > _N_SUMMED_AT_ONCE:
+        return 0
+    return (n_places - int(n_tail.max(initial=1))) // _N_LANES * _N_LANES
+
+
+def _bound(excess: F64, n_tail: I64) -> None:
+    """Let the largest few excesses count for a multiple of the next one at most, in place, shape (D, M, T)."""
     nth = excess[..., -1 - _N_BOUNDED, None]
     has_nth = (n_tail > _N_BOUNDED)[:, None, None] & (nth > 0)
-    bound = np.where(has_nth, _BOUND * nth, np.inf)
-    found: F64 = np.minimum(excess, bound)
-    return found
+    top = excess[..., -_N_BOUNDED:]
+    np.minimum(top, np.where(has_nth, _BOUND * nth, np.inf), out=top)

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.core.columns import column
 from pipeline.core.records import F32, F64, I64, Bool, Slots
+from pipeline.core.slots import N_AT_ONCE
 from pipeline.detect.history import LN_10, History
 from pipeline.detect.views import N_OF_FORECASTS, N_VIEWS, Found, View
 
@@ -130,31 +131,38 @@ class Surprise(History):
             Score, >= 0, NaN while the history is short, shape (A,). And the decades of every view, the vote
             last, on the same scale, shape (A, 8).
         """
-        views = self.statistics.mean_of_views(self._of_sides(ix, _sides(found)))
+        views = self.statistics.mean_of_views(self._of_sides(ix, found.sides))
         sizes = self._of_sizes(ix, found.sizes)
-        votes = np.column_stack((sizes[:, :-1].mean(axis=1), sizes[:, -1], views[:, View.LEVEL]))
-        vote = (votes * _VOTES).sum(axis=1)  # exact: no BLAS
-        each = np.column_stack((views, _VOTE_SLOPE * (vote - _VOTE_FROM) + _VOTE_AT))
-        age = np.log10(np.clip(n, _YOUNG, _OLD) / _AGE_UNIT)
-        each = np.where(each > 0.0, np.maximum(each + _GIVEN_TO, 0.0), each) - age[:, None] * _AGE_COSTS
-        score = np.clip(each.max(axis=1), 0.0, MAX_SCORE)
-        return np.where(self.n_blocks[ix] >= _MIN_BLOCKS, score, np.nan), np.clip(each, 0.0, MAX_SCORE)
+        n_sizes = sizes.shape[1] - 1
+        vote = np.add.reduce(sizes[:, :-1], axis=1) / n_sizes * _VOTES[0]  # exact: no BLAS
+        vote += sizes[:, -1] * _VOTES[1]
+        vote += views[:, View.LEVEL] * _VOTES[2]
+        each = np.empty((len(views), len(View)))
+        each[:, :N_VIEWS] = views
+        each[:, View.VOTE] = _VOTE_SLOPE * (vote - _VOTE_FROM) + _VOTE_AT
+        age = np.log10(n.clip(_YOUNG, _OLD) / _AGE_UNIT)
+        each = np.where(each > 0.0, np.maximum(each + _GIVEN_TO, 0.0), each)
+        each -= age[:, None] * _AGE_COSTS
+        score = np.maximum.reduce(each, axis=1).clip(0.0, MAX_SCORE)
+        return np.where(self.n_blocks[ix] >= _MIN_BLOCKS, score, np.nan), each.clip(0.0, MAX_SCORE, out=each)
 
     def _of_sides(self, ix: Slots, value: F64) -> F64:
         """Return the decades of both sides of the views, exponential beyond the threshold, shape (A, 2 * n_views)."""
-        threshold, low, at, from_ = self._fitted(ix, self.statistics.sides, 0)
+        which = self.statistics.sides
+        threshold, low, at, from_ = self._fitted(ix, which, 0)
+        found = _body(value, low, threshold, from_, at)
+        row, view = (value > threshold).nonzero()  # few
+        excess = self.excess[ix, which][row, view] * LN_10
         with np.errstate(over="ignore", invalid="ignore"):
-            beyond = at + (value - threshold) / (self.excess[ix, self.statistics.sides] * LN_10)
-            within = _body(value, low, threshold, from_, at)
-        return np.where(value > threshold, beyond, within)
+            found[row, view] = at[row, 0] + (value[row, view] - threshold[row, view]) / excess
+        return found
 
     def _of_sizes(self, ix: Slots, value: F64) -> F64:
         """Return the decades of the sizes, Pareto beyond the threshold, 0 for unknown ones, shape (A, E + 1)."""
         threshold, low, at, from_ = self._fitted(ix, self.statistics.sizes, 1)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             beyond = at + np.log10(value / threshold) / self.excess[ix, self.statistics.sizes]
-            within = _body(value, low, threshold, from_, at)
-        found = np.where(value > threshold, beyond, within)
+        found = np.where(value > threshold, beyond, _body(value, low, threshold, from_, at))
         return np.minimum(np.where(np.isnan(value), 0.0, found), MAX_SCORE)
 
     def _fitted(self, ix: Slots, which: slice, share: int) -> tuple[F64, F64, F64, F64]:
@@ -173,14 +181,21 @@ class Surprise(History):
             teaches: The reading may teach, shape (A,).
         """
         is_counted = teaches & ~np.isnan(found.next_reading)  # not soon after a start or gap
-        statistics = np.concatenate((_sides(found), found.sizes), axis=1).astype(np.float32)
-        statistics[np.isnan(statistics)] = -np.inf
+        statistics = np.concatenate((found.sides, found.sizes), axis=1, dtype=np.float32, casting="same_kind")
+        missing = np.isnan(found.sizes)
+        if missing.any():
+            statistics[:, self.statistics.sizes][missing] = -np.inf
         done = self.take_in(ix, slots, statistics, is_counted, N_REMEMBERED)
         ready = done[self.n_blocks[done] >= _MIN_BLOCKS]
         if len(ready):
             self._fit(ready)
 
     def _fit(self, slots: I64) -> None:
+        for start in range(0, len(slots), N_AT_ONCE):
+            self._fit_part(slots[start : start + N_AT_ONCE])
+
+    def _fit_part(self, slots: I64) -> None:
+        """Fit the tails of a few streams, whose histories fit the cache."""
         sizes = self.statistics.sizes
         for share, which in enumerate((self.statistics.sides, sizes)):
             tails = self.tails(slots, which, _SHARES[share])
@@ -193,18 +208,13 @@ class Surprise(History):
 
 def _body(value: F64, low: F64, threshold: F64, low_score: F64, threshold_score: F64) -> F64:
     """Return decades under the threshold: straight lines through its lower knot and 0."""
-    with np.errstate(divide="ignore"):
-        upper = low_score + (threshold_score - low_score) * (value - low) / (threshold - low)
-        lower = low_score * np.where(low > 0, np.maximum(value / low, 0.0), 0.0)
-    found = np.where(value > low, upper, np.where(value == low, low_score, lower))
-    return np.where(np.isfinite(threshold) & ~np.isnan(found), found, 0.0)  # of what is missing too often: nothing
-
-
-def _sides(found: Found) -> F64:
-    """Return views and their negatives side by side, NaN as -inf: never surprising, shape (A, 2 * n_views)."""
-    n, n_members, n_of_forecasts = found.of_forecasts.shape
-    of_forecasts = found.of_forecasts.reshape(n, n_members * n_of_forecasts)
-    views = np.concatenate((of_forecasts, found.of_past), axis=1)
-    sides = np.concatenate((views, -views), axis=1)
-    sides[np.isnan(sides)] = -np.inf
-    return sides
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = low_score + (threshold_score - low_score) * (value - low) / (threshold - low)
+        lower = np.maximum(value / low, 0.0)
+    lower[low <= 0] = 0.0
+    lower *= low_score
+    is_low = value <= low
+    np.copyto(found, lower, where=is_low)
+    np.copyto(found, np.broadcast_to(low_score, found.shape), where=value == low)
+    found[np.isnan(found) | ~np.isfinite(threshold)] = 0.0  # of what is missing too often: nothing
+    return found

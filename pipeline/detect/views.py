@@ -8,6 +8,7 @@ the mean of the next 32 readings, and no forecaster hides a level from the past 
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -80,7 +81,10 @@ class Recent:
         width = values.shape[1]
         count = np.minimum(n, width)
         if count.min(initial=width) == width:
-            return cls(values[:, -1], values.mean(axis=1), values.std(axis=1))
+            mean = np.add.reduce(values, axis=1) / width
+            away = values - mean[:, None]
+            np.multiply(away, away, out=away)
+            return cls(values[:, -1], mean, np.sqrt(np.add.reduce(away, axis=1) / width))
         is_there = np.arange(width) >= width - count[:, None]
         mean = np.where(is_there, values, 0.0).sum(axis=1) / count
         variance = np.where(is_there, (values - mean[:, None]) ** 2, 0.0).sum(axis=1) / count
@@ -108,7 +112,7 @@ class UsualSpread(SlotArrays):
         """Take in the newest readings; ``n`` readings were before these, shape (A,) each."""
         usual = self.usual_spread[ix]
         bound = np.where(n < N_RECENT, np.inf, _CLIP * spread)
-        self.usual_spread[ix] = usual + np.clip(recent.deviation - usual, -bound, bound) / np.minimum(n + 1, _MEMORY)
+        self.usual_spread[ix] = usual + (recent.deviation - usual).clip(-bound, bound) / np.minimum(n + 1, _MEMORY)
         self.n_still[ix] = np.where(recent.is_alike(), np.minimum(self.n_still[ix], _N_STILL) + 1, 0)
 
     def is_still(self, ix: Slots) -> Bool:
@@ -135,7 +139,7 @@ class Usual:
     deviation: F64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """What the views show of A readings.
 
@@ -151,11 +155,27 @@ class Found:
     of_past: F64
     sizes: F64
 
-    @property
+    @cached_property
     def next_reading(self) -> F64:
         """The reading on the scale that was foretold for it, by the members' mean, shape (A,)."""
         mean: F64 = self.of_forecasts[:, :, View.NEXT_READING].mean(axis=1)
         return mean
+
+    @cached_property
+    def sides(self) -> F64:
+        """Views and their negatives side by side, NaN as -inf: never surprising, shape (A, 2 * n_views)."""
+        n, n_members, n_of_forecasts = self.of_forecasts.shape
+        at = n_members * n_of_forecasts
+        n_views = at + self.of_past.shape[1]
+        sides = np.empty((n, 2 * n_views))
+        views = sides[:, :n_views]
+        views[:, :at] = self.of_forecasts.reshape(n, at)
+        views[:, at:] = self.of_past
+        np.negative(views, out=sides[:, n_views:])
+        missing = np.isnan(views)
+        if missing.any():
+            sides[np.concatenate((missing, missing), axis=1)] = -np.inf
+        return sides
 
 
 def look(came: F64, foretold: F64, scale: F64, recent: Recent, usual: Usual) -> Found:
@@ -173,15 +193,25 @@ def look(came: F64, foretold: F64, scale: F64, recent: Recent, usual: Usual) -> 
         The views. Floors keep a network that has become very sure of a quiet stream from calling trifles strange.
     """
     floor = FLOOR_OF_SPREAD * usual.spread
-    residual = np.where(np.isnan(scale), np.nan, came[:, None] - foretold)
-    floors = np.column_stack((floor, floor, floor, np.full(len(floor), FLOOR_OF_ACTIVITY)))
+    residual = came[:, None] - foretold
+    missing = np.isnan(scale)
+    if missing.any():
+        residual[missing] = np.nan
+    floors = np.empty((len(floor), 1, _N_FORETOLD))
+    floors[...] = floor[:, None, None]
+    floors[..., View.ACTIVITY] = FLOOR_OF_ACTIVITY
     of_forecasts = np.empty((*residual.shape[:2], N_OF_FORECASTS))
-    of_forecasts[..., :_N_FORETOLD] = residual / (scale + floors[:, None])
-    of_forecasts[..., View.RESIDUAL] = shrunk(residual[..., View.NEXT_READING], floor[:, None])
-    of_past = np.column_stack((recent.deviation - usual.deviation, shrunk(recent.value - usual.level, floor)))
-    size = np.abs(residual[..., View.NEXT_READING])
-    away = np.abs(recent.mean - usual.level)
-    return Found(of_forecasts, of_past, np.maximum(np.column_stack((size, away)), floor[:, None]))
+    np.divide(residual, scale + floors, out=of_forecasts[..., :_N_FORETOLD])
+    of_next = residual[..., View.NEXT_READING]
+    of_forecasts[..., View.RESIDUAL] = shrunk(of_next, floor[:, None])
+    of_past = np.empty((len(floor), 2))
+    of_past[:, 0] = recent.deviation - usual.deviation
+    of_past[:, 1] = shrunk(recent.value - usual.level, floor)
+    sizes = np.empty((len(floor), of_next.shape[1] + 1))
+    np.abs(of_next, out=sizes[:, :-1])
+    np.abs(recent.mean - usual.level, out=sizes[:, -1])
+    np.maximum(sizes, floor[:, None], out=sizes)
+    return Found(of_forecasts, of_past, sizes)
 
 
 def shrunk(value: F64, floor: F64) -> F64:

@@ -18,6 +18,7 @@ _CLIP = 10.0  # spreads: one glitch must not decide the comparison
 # Candidates of the smoothing, side by side: three that lean to the median, one to the mean, two with trend.
 _LEVEL_GAINS = np.array([0.05, 0.2, 0.5, 0.7, 0.4, 1.0])
 _TREND_GAINS = np.array([0.0, 0.0, 0.0, 0.0, 0.1, 0.3])
+_BOTH_GAINS = _LEVEL_GAINS * _TREND_GAINS
 _DAMPINGS = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 0.5])
 N_SMOOTHINGS = len(_LEVEL_GAINS)
 _N_BOUNDED = 3
@@ -59,7 +60,9 @@ def faded(mean: F64, size: F64, n: F64 | I32, gain: float | F64) -> F64:
     weight = np.maximum(1 / (n + 1), gain)
     change = size - mean
     change *= weight.reshape(len(mean), -1)
-    change[np.isnan(change)] = 0.0
+    missing = np.isnan(change)
+    if missing.any():
+        change[missing] = 0.0
     change += mean
     return change
 
@@ -93,8 +96,10 @@ class Smoothing(SlotArrays):
         """
         location = self.level[ix] + _DAMPINGS * self.trend[ix]
         is_known = ~np.isnan(location[:, 0])
-        size = np.minimum(np.abs(value[:, None] - location), most[:, None])
-        size[~is_known] = np.nan
+        size = value[:, None] - location
+        np.minimum(np.abs(size, out=size), most[:, None], out=size)
+        if not is_known.all():
+            size[~is_known] = np.nan
         self.candidate_error[ix] = faded(self.candidate_error[ix], size, self.n_smoothed[ix], _CANDIDATE_GAIN)
         self.n_smoothed[ix] += is_known
 
@@ -111,14 +116,16 @@ class Smoothing(SlotArrays):
         trend, error = self.trend[ix], self.candidate_error[ix]
         location = self.level[ix] + _DAMPINGS * trend
         is_new = np.isnan(location[:, 0])
-        location[is_new] = value[is_new, None]
+        if is_new.any():
+            location[is_new] = value[is_new, None]
         surprise = value[:, None] - location
         bound = error[:, :_N_BOUNDED]
         is_bounded = (self.n_smoothed[ix] >= _N_UNBOUNDED)[:, None] & (bound > 0)
         bound = np.where(is_bounded, bound, np.inf)
-        surprise[:, :_N_BOUNDED] = np.clip(surprise[:, :_N_BOUNDED], -bound, bound)
+        few = surprise[:, :_N_BOUNDED]
+        few.clip(-bound, bound, out=few)
         level = location + _LEVEL_GAINS * surprise
-        trend = _DAMPINGS * trend + _LEVEL_GAINS * _TREND_GAINS * surprise
+        trend = _DAMPINGS * trend + _BOTH_GAINS * surprise
         self.level[ix], self.trend[ix] = level, trend
         following = level + _DAMPINGS * trend
         chosen: F64 = following[np.arange(len(value)), error.argmin(axis=1)]
@@ -151,7 +158,8 @@ class Seasonal(SlotArrays):
 
     def learn_seasonal(self, ix: Slots, value: F64, most: F64) -> None:
         """Take in how well the forms foretold; arguments as ``learn_smoothing``."""
-        size = np.minimum(np.abs(value[:, None] - self.form_location[ix]), most[:, None])
+        size = value[:, None] - self.form_location[ix]
+        np.minimum(np.abs(size, out=size), most[:, None], out=size)
         self.form_error[ix] = faded(self.form_error[ix], size, self.n_seasonal[ix], _FORM_GAIN)
         self.n_seasonal[ix] += ~np.isnan(size[:, 0])
 
@@ -172,8 +180,13 @@ class Seasonal(SlotArrays):
         moved = np.where(np.isnan(offset), above, offset + _OFFSET_GAIN * (above - offset))
         offset = np.where(np.isnan(above), offset, moved)
         self.offset[ix] = offset
-        location = np.stack((season_next, season_next + offset, season_next + above), axis=1)
-        location[np.isnan(location).any(axis=1)] = np.nan
+        location = np.empty((len(value), N_FORMS))
+        location[:, 0] = season_next
+        np.add(season_next, offset, out=location[:, 1])
+        np.add(season_next, above, out=location[:, 2])
+        missing = np.isnan(location)
+        if missing.any():
+            location[missing.any(axis=1)] = np.nan
         self.form_location[ix] = location
         chosen: F64 = location[np.arange(len(value)), self.form_error[ix].argmin(axis=1)]
         return chosen

@@ -52,19 +52,24 @@ class Choice(SlotArrays):
 
     def chosen(self, ix: Slots) -> I64:
         """Return who is to be shown for the next reading, shape (A,)."""
-        who = self.who[ix].astype(np.int64)
-        return np.where(self._is_apart(ix), who[:, SHAKEN], who[:, CALM])
+        who: I64 = self.who[ix, CALM].astype(np.int64)
+        is_apart = self._is_apart(ix)
+        if is_apart.any():
+            who[is_apart] = self.who[ix, SHAKEN][is_apart]
+        return who
 
     def standing(self, ix: Slots) -> F64:
         """Return errors in the mood of the next reading, inf where not proven, sensor's unit, shape (A, F)."""
-        is_apart = self._is_apart(ix)[:, None]
+        is_apart = self._is_apart(ix)
         error, n = self.mood_error[ix], self.n_mood_errors[ix]
-        calm, shaken = (_proven(error[:, mood], n[:, mood], _N_PROVEN[mood]) for mood in (CALM, SHAKEN))
-        return np.where(is_apart, shaken, calm)
+        calm = _proven(error[:, CALM], n[:, CALM], _N_PROVEN[CALM])
+        if not is_apart.any():  # nearly always
+            return calm
+        return np.where(is_apart[:, None], _proven(error[:, SHAKEN], n[:, SHAKEN], _N_PROVEN[SHAKEN]), calm)
 
     def _is_apart(self, ix: Slots) -> Bool:
         """Say where the next reading follows a shock, and enough shocks have been seen before."""
-        apart: Bool = self.is_shaken[ix] & (self.n_mood_errors[ix][:, SHAKEN, Forecaster.PERSISTENCE] >= _N_SHOCKS)
+        apart: Bool = self.is_shaken[ix] & (self.n_mood_errors[ix, SHAKEN, Forecaster.PERSISTENCE] >= _N_SHOCKS)
         return apart
 
     def learn_choice(self, ix: Slots, slots: I64, size: F64) -> None:
@@ -75,16 +80,26 @@ class Choice(SlotArrays):
             slots: The same streams as an index array, shape (A,).
             size: Absolute residuals, bounded, NaN where there was no forecast, sensor's unit, shape (A, F).
         """
-        mood = self.is_shaken[ix].astype(np.int64)
-        n = self.n_mood_errors[slots, mood]
-        error = faded(self.mood_error[slots, mood], size, n, _GAINS[mood][:, None])
+        shaken = self.is_shaken[ix]
+        if not shaken.any():  # nearly always
+            self._learn_in(CALM, ix, slots, size)
+            return
+        for mood, rows in ((CALM, np.flatnonzero(~shaken)), (SHAKEN, np.flatnonzero(shaken))):
+            if len(rows):
+                self._learn_in(mood, slots[rows], slots[rows], size[rows])
+
+    def _learn_in(self, mood: int, ix: Slots, slots: I64, size: F64) -> None:
+        """Take in errors of streams in one mood."""
+        n = self.n_mood_errors[ix, mood]
+        error = faded(self.mood_error[ix, mood], size, n, _GAINS[mood])
         n = n + ~np.isnan(size)
-        self.mood_error[slots, mood] = error
-        self.n_mood_errors[slots, mood] = n
-        known = _proven(error, n, np.array(_N_PROVEN)[mood])
+        self.mood_error[ix, mood] = error
+        self.n_mood_errors[ix, mood] = n
+        known = _proven(error, n, _N_PROVEN[mood])
         best, rows = known.argmin(axis=1), np.arange(len(slots))
-        leads = known[rows, best] < _LEAD * known[rows, self.who[slots, mood]]
-        self.who[slots[leads], mood[leads]] = best[leads]
+        leads = known[rows, best] < _LEAD * known[rows, self.who[ix, mood]]
+        if leads.any():
+            self.who[slots[leads], mood] = best[leads]
 
     def note_shocks(self, ix: Slots, size: F64, spread: F64) -> None:
         """Say whether the newest reading was a shock.

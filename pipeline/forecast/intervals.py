@@ -56,8 +56,7 @@ class Intervals(SlotArrays):
         """
         widening = self.widening[ix].reshape(len(who), -1, N_LEVELS)[np.arange(len(who)), who]
         multipliers = np.exp((widening + _START).astype(np.float64))
-        for k in range(1, N_LEVELS):
-            np.maximum(multipliers[:, k], multipliers[:, k - 1], out=multipliers[:, k])
+        np.maximum.accumulate(multipliers, axis=1, out=multipliers)
         widths: F64 = scale[:, None] * multipliers
         return widths
 
@@ -70,12 +69,14 @@ class Intervals(SlotArrays):
             scale: Scales that were given with the forecasts, NaN for none, shape (A, F).
         """
         with np.errstate(all="ignore"):  # 0 / 0 is a hit, x / 0 a miss
-            ratio = np.clip(size / scale, _LEAST, 1 / _LEAST)
-        far = np.log(ratio.astype(np.float32))
+            ratio = size / scale
+        far = np.log(ratio.clip(_LEAST, 1 / _LEAST, out=ratio).astype(np.float32))
         start, allowed, steps = _rows(size.shape[1])
         widening = self.widening[ix]
         move = (np.repeat(far, N_LEVELS, axis=1) > widening + start) - allowed
         move *= steps
-        move *= np.repeat(~np.isnan(size + scale), N_LEVELS, axis=1)
+        missing = np.isnan(size + scale)
+        if missing.any():
+            move *= np.repeat(~missing, N_LEVELS, axis=1)
         move += widening
-        self.widening[ix] = np.clip(move, -_MOST, _MOST)
+        self.widening[ix] = move.clip(-_MOST, _MOST, out=move)

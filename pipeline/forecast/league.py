@@ -64,8 +64,18 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Choice, Intervals):
         """
         location, who = self.location[ix], self.chosen(ix)
         rows = np.arange(len(who))
-        who[np.isnan(location[rows, who])] = Forecaster.PERSISTENCE  # there whenever anything is
-        return who.astype(np.int8), location[rows, who], self.half_widths(ix, who, self.scale[ix][rows, who])
+        found = location[rows, who]
+        missing = np.isnan(found)
+        if missing.any():
+            who[missing] = Forecaster.PERSISTENCE  # there whenever anything is
+            found = location[rows, who]
+        return who.astype(np.int8), found, self.half_widths(ix, who, self.scale[ix][rows, who])
+
+    def _location_shown(self, ix: Slots) -> F64:
+        """Return the forecast that is shown, NaN for none, sensor's unit, shape (A,)."""
+        location, who = self.location[ix], self.chosen(ix)
+        found: F64 = location[np.arange(len(who)), who]
+        return np.where(np.isnan(found), location[:, Forecaster.PERSISTENCE], found)
 
     def learn(self, ix: Slots, slots: I64, value: F64, spread: F64) -> None:
         """Take in how well the readings were foretold, and choose whom to show.
@@ -77,8 +87,9 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Choice, Intervals):
             spread: Spread of each stream, sensor's unit, shape (A,).
         """
         most = _CLIP * spread
-        location = self.shown(ix)[1]
-        size = np.abs(value[:, None] - self.location[ix])
+        location = self._location_shown(ix)
+        size = value[:, None] - self.location[ix]
+        np.abs(size, out=size)
         bounded = np.minimum(size, most[:, None])
         self.learn_coverage(ix, size, self.scale[ix])
         self._learn_scale(ix, size, spread)
@@ -111,14 +122,17 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Choice, Intervals):
             Forecasts of smoothing and autoregression, which the LSTM sees: an LSTM that is given what
             smoothing foretells learns the rest (Smyl 2020); NaN for none, sensor's unit, shape (A, 2).
         """
-        location = np.full((len(slots), N_FORECASTERS), np.nan)
-        location[:, Forecaster.PERSISTENCE] = value
-        location[:, Forecaster.SMOOTHING] = self.smooth(ix, value)
-        location[:, Forecaster.SEASONAL] = self.repeat_season(ix, value, season_now, season_next)
-        location[:, Forecaster.AUTOREGRESSION] = self.regress(ix, value, season_now, season_next)
-        self.location[ix] = location
+        found = np.empty((len(slots), 2))
+        found[:, 0] = self.smooth(ix, value)
+        found[:, 1] = self.regress(ix, value, season_now, season_next)
+        self.location[ix, Forecaster.LSTM] = np.nan
+        self.location[ix, Forecaster.PERSISTENCE] = value
+        self.location[ix, Forecaster.SMOOTHING] = found[:, 0]
+        self.location[ix, Forecaster.SEASONAL] = self.repeat_season(ix, value, season_now, season_next)
+        self.location[ix, Forecaster.AUTOREGRESSION] = found[:, 1]
+        self.location[ix, Forecaster.BLEND] = np.nan
         self.scale[ix] = np.where(self.n_errors[ix] > 0, self.usual[ix], np.nan)
-        return location[:, [Forecaster.SMOOTHING, Forecaster.AUTOREGRESSION]]
+        return found
 
     def join(self, ix: Slots, value: F64, location: F64, scale: F64) -> None:
         """Add the LSTM's forecasts, tempered, to those under way, and blend all anew.
@@ -137,14 +151,16 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Choice, Intervals):
         """Return the mean of the forecasts, weighted by how good they were of late, shape (A,)."""
         standing = self.standing(ix)[:, : Forecaster.BLEND]
         is_out = np.isnan(location) | np.isinf(standing)
-        error = np.where(is_out, np.inf, standing + _TINY)
-        error[:, Forecaster.PERSISTENCE] = np.where(is_out.all(axis=1), 1.0, error[:, Forecaster.PERSISTENCE])
-        error = error.T.copy()  # (F - 1, A): quicker
-        weight = error.min(axis=0) / error
+        error = (standing + _TINY).T.copy()  # (F - 1, A): quicker
+        way = location.T - value
+        if is_out.any():
+            error[is_out.T], way[is_out.T] = np.inf, 0.0
+            error[Forecaster.PERSISTENCE, is_out.all(axis=1)] = 1.0
+        weight = np.minimum.reduce(error, axis=0) / error
         for _ in range(_SHARPNESS):
             weight *= weight
-        way = np.where(is_out, 0.0, location - value[:, None]).T
-        blended: F64 = value + (weight * way).sum(axis=0) / weight.sum(axis=0)
+        way *= weight
+        blended: F64 = value + np.add.reduce(way, axis=0) / np.add.reduce(weight, axis=0)
         return blended
 
     def forget(self, slots: I64) -> None:

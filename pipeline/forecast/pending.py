@@ -10,9 +10,10 @@ import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, F64, I64, Slots
+from pipeline.core.slots import as_run
 from pipeline.forecast.bank import combine
 from pipeline.forecast.features import Z_BOUND, unsquash
-from pipeline.forecast.targets import ACTIVITY, LONG, NEXT, SHORT, Horizons
+from pipeline.forecast.targets import ACTIVITY, NEXT, Horizons
 from pipeline.forecast.training import MAX_LOG_SPREAD, MIN_LOG_SPREAD
 
 N_SETTLING = 16  # readings after a start or gap before a forecast is held against reality
@@ -55,9 +56,12 @@ class Pending(SlotArrays):
         """
         n = self.n_since[ix]
         at = self._at(slots, n, horizons)
-        location, scale = self.location[at], self.scale[at].astype(np.float64)
-        is_unsettled = n[:, None] < np.array(horizons.lengths) + N_SETTLING
-        scale[np.broadcast_to(is_unsettled[:, None], scale.shape)] = np.nan
+        location, scale = self.location.reshape(-1)[at], self.scale.reshape(-1)[at].astype(np.float64)
+        is_settled = n >= max(horizons.lengths) + N_SETTLING
+        if not is_settled.all():
+            row = np.flatnonzero(~is_settled)
+            is_unsettled = n[row, None] < np.array(horizons.lengths) + N_SETTLING
+            scale[row] = np.where(is_unsettled[:, None], np.nan, scale[row])
         return location, scale
 
     def foretell(self, slots: I64, number: I64, out: F32, horizons: Horizons) -> tuple[F64, F64]:
@@ -72,28 +76,32 @@ class Pending(SlotArrays):
         Returns:
             Sensor's unit, shape (A,) each; location NaN, and scale 0, where the stream has no scale yet.
         """
+        n_members = out.shape[1]
         at = self._at(slots, number, horizons)
-        self.location[at], self.scale[at] = self._in_unit(slots, out)
-        location, scale = self._in_unit(slots, combine(out)[:, None])
-        return location[:, 0, NEXT], scale[:, 0, NEXT]
+        location, scale = self._in_unit(slots, np.concatenate((out, combine(out)[:, None]), axis=1))
+        self.location.reshape(-1)[at], self.scale.reshape(-1)[at] = location[:, :n_members], scale[:, :n_members]
+        return location[:, n_members, NEXT], scale[:, n_members, NEXT]
 
     def _in_unit(self, slots: I64, out: F32) -> tuple[F64, F64]:
         """Return locations and scales in the sensor's unit, shape (A, E, C) each."""
-        middle, spread = self.location_of_scale[slots, None, None], self.spread_of_scale[slots, None, None]
-        middle = np.where(spread > 0, middle, np.nan)  # no scale yet, no forecast
-        mu = np.clip(out[..., 0::2].astype(np.float64), -Z_BOUND, Z_BOUND)
-        s = np.exp(np.clip(out[..., 1::2].astype(np.float64), MIN_LOG_SPREAD, MAX_LOG_SPREAD))
-        location, scale = np.empty_like(mu), np.empty_like(mu)
-        levels = [NEXT, SHORT, LONG]
-        location[..., levels] = unsquash(mu[..., levels], middle, spread)
-        scale[..., levels] = s[..., levels] * spread * np.cosh(mu[..., levels])
-        location[..., ACTIVITY] = mu[..., ACTIVITY] + np.log(np.where(spread > 0, spread, np.nan))[..., 0]
-        scale[..., ACTIVITY] = s[..., ACTIVITY]
+        ix = as_run(slots)
+        middle, spread = self.location_of_scale[ix, None, None], self.spread_of_scale[ix, None, None]
+        has_scale = spread > 0
+        middle = np.where(has_scale, middle, np.nan)  # no scale yet, no forecast
+        mu = out[..., 0::2].astype(np.float64).clip(-Z_BOUND, Z_BOUND)
+        s = np.exp(out[..., 1::2].astype(np.float64).clip(MIN_LOG_SPREAD, MAX_LOG_SPREAD))
+        levels = mu[..., :ACTIVITY]
+        location, scale = np.empty_like(mu), s
+        location[..., :ACTIVITY] = unsquash(levels, middle, spread)
+        scale[..., :ACTIVITY] = s[..., :ACTIVITY] * spread * np.cosh(levels)
+        location[..., ACTIVITY] = mu[..., ACTIVITY] + np.log(np.where(has_scale, spread, np.nan))[..., 0]
         return location, scale
 
-    def _at(self, slots: I64, n: I64, horizons: Horizons) -> tuple[I64, I64, I64]:
-        """Return where forecasts number ``n`` lie, and those of number n - horizon did: an index of shape (A, E, C)."""
+    def _at(self, slots: I64, n: I64, horizons: Horizons) -> I64:
+        """Return where forecasts number ``n`` lie, and those of number n - horizon did, in a flat array, (A, E, C)."""
         lengths = np.array(horizons.lengths)
+        n_members, n_pending = self.location.shape[1:]
         starts = np.cumsum(lengths) - lengths
-        members = np.arange(self.location.shape[1])
-        return slots[:, None, None], members[None, :, None], (starts + n[:, None] % lengths)[:, None]
+        first = slots[:, None] * (n_members * n_pending) + starts + n[:, None] % lengths
+        found: I64 = first[:, None] + np.arange(n_members)[:, None] * n_pending
+        return found

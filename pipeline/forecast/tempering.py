@@ -55,6 +55,7 @@ class Tempering(SlotArrays):
             change: Readings minus those before, sensor's unit, shape (A,).
             most: Errors count no more than this, sensor's unit, shape (A,).
         """
-        size = np.abs(change[:, None] - SHARES * self.way[ix][:, None])
-        self.share_error[ix] = faded(self.share_error[ix], np.minimum(size, most[:, None]), self.n_ways[ix], _GAIN)
+        size = change[:, None] - SHARES * self.way[ix][:, None]
+        np.minimum(np.abs(size, out=size), most[:, None], out=size)
+        self.share_error[ix] = faded(self.share_error[ix], size, self.n_ways[ix], _GAIN)
         self.n_ways[ix] += ~np.isnan(size[:, 0])

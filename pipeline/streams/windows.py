@@ -33,10 +33,11 @@ class Windows(SlotArrays):
 
     def push(self, ix: Slots, slots: I64, time: F64, value: F64) -> None:
         """Append one reading to each stream; ``ix`` and ``slots`` address the same streams."""
-        at = self.n[ix] % self.time.shape[1]
-        self.time[slots, at] = time
-        self.value[slots, at] = value
-        self.is_taught[slots, at] = True
+        width = self.time.shape[1]
+        at = slots * width + self.n[ix] % width
+        self.time.reshape(-1)[at] = time
+        self.value.reshape(-1)[at] = value
+        self.is_taught.reshape(-1)[at] = True
         self.newest[ix] = time
         self.n[ix] += 1
 
@@ -55,8 +56,9 @@ class Windows(SlotArrays):
 
     def season_before(self, slots: I64) -> F64:
         """Return what was one season before the newest readings, as foreseen at the ones before, NaN where unknown."""
-        at = (self.n[slots] - 2) % self.time.shape[1]
-        found: F64 = self.value[slots, at] + self.outlook[slots, at, 0]
+        width = self.time.shape[1]
+        at = slots * width + (self.n[slots] - 2) % width
+        found: F64 = self.value.reshape(-1)[at] + self.outlook.reshape(-1)[at * self.outlook.shape[2]]
         return found
 
     def mark_untaught(self, slots: I64) -> None:
@@ -110,8 +112,14 @@ def recent_values(windows: Windows, slots: I64, length: int) -> F64:
 
     Streams with fewer readings get zeros in front; the caller knows how many are valid.
     """
-    width = windows.value.shape[1]
-    at = (windows.n[slots][:, None] - length + np.arange(length)) % width
-    at += (slots * width)[:, None]
-    found: F64 = windows.value.reshape(-1)[at]
+    held = windows.value
+    width = held.shape[1]
+    start = (windows.n[slots] - length) % width
+    is_around = start > width - length  # the stretch goes on at the ring's beginning
+    whole = (len(held), width - length + 1, length)
+    stretches: F64 = np.ndarray(whole, held.dtype, held, strides=(*held.strides, held.itemsize))  # each, not copied
+    found: F64 = stretches[slots, np.where(is_around, 0, start)]
+    if is_around.any():
+        rows = np.flatnonzero(is_around)
+        found[rows] = held[slots[rows, None], (start[rows, None] + np.arange(length)) % width]
     return found
