@@ -92,3 +92,31 @@ def serve(server: socket.socket, packet: bytes, greeted: threading.Event) -> Non
         second.settimeout(LIMIT_S)
         while second.recv(4096):
             pass
+
+
+@pytest.mark.broker
+def test_of_two_daemons_with_one_client_id_the_first_ends_and_says_why(
+    mosquitto: Any,  # noqa: ANN401 - conftest's class
+    box_at: Callable[..., Box],
+    report: Callable[..., None],
+    within: Callable[[float, float], bool],
+) -> None:
+    first, second = box_at(mosquitto.port), box_at(mosquitto.port)
+    first.start()
+    wait_until(lambda: first.status().get("mqtt", {}).get("subscribed"), "the first has subscribed")
+    second.start()
+    wait_until(lambda: second.connects() == 1, "the second is accepted")
+    ended_s = wait_until(lambda: first.process.poll() is not None, "the first ends")
+    assert first.wait() == 1
+    assert "another client connected as 'foretell-faults' and took over" in first.log.read_text()
+    assert second.connects() == 1, "they do not fight"
+    report(ended_s=round(ended_s, 1), take_overs=1)
+    assert within(ended_s, 5.0)
+
+    third = box_at(mosquitto.port)
+    third.config.write_text(second.config.read_text())  # and so the second's folder
+    third.start()
+    assert third.wait() == 2
+    assert f"another daemon uses {second.state}" in third.log.read_text()
+    assert second.get("/livez")[0] == 200
+    assert second.terminate() == 0

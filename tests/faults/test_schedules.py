@@ -246,7 +246,7 @@ class Schedules(RuleBasedStateMachine):
 
 def test_any_schedule_ends_where_an_undisturbed_run_does(is_long: bool) -> None:  # noqa: FBT001 - a fixture
     few = settings(
-        max_examples=int(os.environ.get("FORETELL_SCHEDULES", "1000" if is_long else "4")),
+        max_examples=1000 if is_long else 20,
         stateful_step_count=40,
         deadline=None,
         suppress_health_check=list(HealthCheck),
