@@ -14,9 +14,12 @@ import numpy as np
 
 from pipeline.core.records import F64, Readings
 from pipeline.core.settings import Settings
+from pipeline.runtime.clocks import SystemClock
+from pipeline.runtime.lag import Lag
 from pipeline.runtime.session import Session
 from pipeline.runtime.telemetry import Telemetry
 from pipeline.sinks.exporter import Exporter
+from pipeline.sources.inbox import Inbox
 
 N_STREAMS = 5_000
 #: Readings of a batch, and seconds between two: 5,000 readings per second.
@@ -74,7 +77,11 @@ class _Fleet:
                 "metrics": {"max_streams": n_with_series},
             }
         )
-        self._session, self._telemetry, self._exporter = Session(settings), Telemetry(settings), Exporter()
+        self._session, self._telemetry, self._exporter = (
+            Session(settings),
+            Telemetry(settings, Lag(SystemClock(), Inbox(1))),
+            Exporter(),
+        )
         self._names = [f"hall-{i // 20}/sensor-{i % 20}" for i in range(n_streams)]
         self._random = np.random.default_rng(1)
         self._row = 0

@@ -24,6 +24,7 @@ from pipeline.runtime.clocks import SystemClock
 from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.intake import checked_routes, take_in
 from pipeline.runtime.keeper import Keeper
+from pipeline.runtime.lag import Lag
 from pipeline.runtime.life import LifeSigns
 from pipeline.runtime.life_routes import life_routes
 from pipeline.runtime.onlooker import Onlooker
@@ -118,7 +119,8 @@ class Daemon:
         self._teller = Teller(settings, self._outbox, self._session.told)
         self._life = LifeSigns(self._source)
         self._exporter = Exporter()
-        self._telemetry = Telemetry(settings)
+        self._lag = Lag(self._clock, self.inbox)
+        self._telemetry = Telemetry(settings, self._lag)
         self._tuner = Tuner(settings, self._telemetry.observe_finetune)
         self._follow_up = FollowUp(settings)
         self._budgets = Budgets(memory_budget(settings.runtime.memory_mb), time.monotonic())
@@ -244,8 +246,9 @@ class Daemon:
     def _work(self, messages: list[Message]) -> None:
         try:
             if messages:
-                self._score(messages)
-            is_current = not self.inbox.depth or self._telemetry.lag_s < CURRENT_S
+                with self._lag.scoring(messages):
+                    self._score(messages)
+            is_current = not self.inbox.depth or self._lag.last_s < CURRENT_S
             self._desk.listen(self._source.is_subscribed, self._clock.now())
             self._desk.turn(self._clock.now(), is_current=is_current)
         finally:
@@ -278,8 +281,6 @@ class Daemon:
                 self._on_events(steps.events)
             self._teller.tell_verdicts(steps.health_events)
         self._desk.lose(intake.dead, now_s)
-        self._telemetry.lag_s = max(0.0, now_s - messages[0].arrival_s)
-        self._telemetry.last_arrival_s = messages[-1].arrival_s
 
     def _settle(self, messages: list[Message]) -> None:
         """Write down what was dealt with, good or bad; only then acknowledge it. Send what there is to tell."""
@@ -323,7 +324,7 @@ class Daemon:
     def _keep_budgets(self) -> None:
         """Give up what exceeds the budgets, or take it back."""
         before, memory = self.sacrifice, memory_in_use(self._tuner.pid)
-        level = self._budgets.step(memory, self._telemetry.lag_s, time.monotonic())
+        level = self._budgets.step(memory, self._lag.last_s, time.monotonic())
         if level == before:
             return
         fields = {"level": int(level), "gives_up": level.name.lower(), "memory_mb": round(memory / 1e6)}

@@ -17,6 +17,7 @@ from pipeline.core.settings import Settings
 from pipeline.decode.reasons import Reason, Skip
 from pipeline.detect.views import View
 from pipeline.runtime.intake import Intake, Sample
+from pipeline.runtime.lag import Lag
 from pipeline.runtime.process_figures import process_figures
 from pipeline.runtime.session import FleetView, Session
 from pipeline.runtime.status import rejection_samples
@@ -34,19 +35,17 @@ class Telemetry:
 
     Args:
         settings: All settings.
+        lag: How long messages wait to be scored.
 
     Attributes:
         n_batch_failures: Batches given up because of an error.
-        lag_s: Time the oldest message of the last batch waited to be scored, seconds.
-        last_arrival_s: When the newest message that was scored arrived, Unix seconds; 0 for none yet.
         series_share: Of the streams that may have series of their own, those that do.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, lag: Lag) -> None:
         self.n_batch_failures = 0
-        self.lag_s = 0.0
         self.series_share = 1.0
-        self.last_arrival_s = 0.0
+        self._lag = lag
         self._site = settings.site
         self._max_streams = settings.metrics.max_streams
         forecast = settings.forecast
@@ -75,7 +74,7 @@ class Telemetry:
             "foretell": foretell_version(),
             "site": self._site,
             "started_at": iso_time(self._began_s),
-            "lag_s": self.lag_s,
+            "lag_s": self._lag.now_s(),
             "messages": dict(self._messages),
             "readings": dict(session.counts),
             "rejections": rejection_samples(dict(self._messages), dict(self._last_rejected)),
@@ -142,10 +141,10 @@ class Telemetry:
             "finetune_duration_seconds": {(): self._finetunes.value()},
             "step_duration_seconds": {(): self._steps.value()},
             "batch_failures_total": {(): self.n_batch_failures},
-            "ingest_lag_seconds": {(): self.lag_s},
+            "ingest_lag_seconds": Lazy(lambda: {(): self._lag.now_s()}),
             "streams": {(): len(view.names)},
             "streams_max": {(): session.settings.streams.max_streams},
-            "last_message_timestamp_seconds": {(): self.last_arrival_s} if self.last_arrival_s else {},
+            "last_message_timestamp_seconds": {(): self._lag.last_arrival_s} if self._lag.last_arrival_s else {},
             "model_info": {self._model: 1.0},
             "build_info": {(foretell_version(), self._site): 1.0},
             **{name: {(): value} for name, value in process_figures().items()},

@@ -94,7 +94,9 @@ CATALOGUE = (
     MetricSpec("finetune_duration_seconds", "histogram", (), "Duration of one lesson: up to 32 networks."),
     MetricSpec("step_duration_seconds", "histogram", (), "Duration of scoring one batch of readings."),
     MetricSpec("batch_failures_total", "counter", (), "Batches given up because of an error."),
-    MetricSpec("ingest_lag_seconds", "gauge", (), "Time the oldest message of the last batch waited to be scored."),
+    MetricSpec(
+        "ingest_lag_seconds", "gauge", (), "Longest wait to be scored: of what waits now, and of the last batch."
+    ),
     MetricSpec("inbox_depth", "gauge", (), "Messages waiting in the inbox."),
     MetricSpec(
         "inbox_dropped_total", "counter", (), "Messages of QoS 0 dropped, oldest first, because the inbox was full."

@@ -114,6 +114,12 @@ class Inbox:
         """Messages waiting."""
         return len(self._waiting)
 
+    @property
+    def oldest_s(self) -> float | None:
+        """When the message that waits longest arrived, Unix seconds; None when nothing waits."""
+        with self._changed:
+            return self._waiting[0].arrival_s if self._waiting else None
+
     def put(self, message: Message, patience_s: float = PATIENCE_S) -> bool:
         """Add a message.
 

@@ -327,10 +327,11 @@ class Store:
                 break
         kept = "".join(" AND position NOT BETWEEN ? AND ?" for _ in self._pins)
         pinned = [position for pin in self._pins for position in (pin.since + 1, pin.until)]
-        execute(f"DELETE FROM journal WHERE position <= ?{kept}", (min(cut, needed), *pinned))  # noqa: S608 - no names
+        # Up to the first that is young enough: one that a wrong clock dated back leaves no gap.
         oldest_s = self._now_s() - self._settings.journal_days * _DAY_S
-        old = f"DELETE FROM journal WHERE position <= ? AND at_s < ?{kept}"  # noqa: S608 - no names
-        execute(old, (needed, oldest_s, *pinned))
+        (young,) = execute("SELECT min(position) FROM journal WHERE at_s >= ?", (oldest_s,)).fetchone()
+        cut = max(cut, needed if young is None else young - 1)
+        execute(f"DELETE FROM journal WHERE position <= ?{kept}", (min(cut, needed), *pinned))  # noqa: S608 - no names
 
     def _bounded(self, pins: list[Pin]) -> list[Pin]:
         def size_bytes(name: str) -> int:

@@ -6,7 +6,9 @@ import pytest
 
 from pipeline.core.records import Health
 from pipeline.core.settings import parse_settings
+from pipeline.runtime.clocks import SystemClock
 from pipeline.runtime.daemon import Daemon
+from pipeline.runtime.lag import Lag
 from pipeline.runtime.session import Session
 from pipeline.runtime.telemetry import Telemetry
 from pipeline.sinks.exposition import prometheus_text
@@ -35,5 +37,6 @@ def test_a_reading_outside_given_limits_is_logged_and_is_a_series(caplog: pytest
     assert (told["event"], told["verdict"], told["stream"]) == ("raise", "out_of_range", "pump")
     assert told["text"] == "reads 99, outside the limits given: 0 to 50"
     assert daemon.latest.health.tolist() == [Health.OUT_OF_RANGE]
-    text = prometheus_text(Telemetry(settings).snapshot(session, daemon.latest, {}, {})).decode()
+    telemetry = Telemetry(settings, Lag(SystemClock(), daemon.inbox))
+    text = prometheus_text(telemetry.snapshot(session, daemon.latest, {}, {})).decode()
     assert 'foretell_health{stream="pump",verdict="out_of_range"} 1.0' in text
