@@ -10,13 +10,10 @@ import re
 IGNORED = (
     "$SYS/#",
     "homeassistant/#",
-    "+/LWT",
-    "tele/+/LWT",
     "tele/+/STATE",
     "tele/+/INFO1",
     "tele/+/INFO2",
     "tele/+/INFO3",
-    "+/tele/LWT",
     "+/tele/STATE",
     "cmnd/#",
     "tasmota/discovery/#",

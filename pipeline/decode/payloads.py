@@ -31,6 +31,8 @@ MAX_NAMES = 100_000
 _MAX_FORMS = 32
 #: What a publisher says itself is no reading; nothing is wrong with the message then.
 _SAID = frozenset({Skip.NULL, Skip.BAD_QUALITY, Skip.HISTORICAL})
+#: Profiles of topics that hold no readings and yet say something of streams.
+_TOLD = frozenset({"homeassistant", "last_will"})
 _REASONS = {skip: Reason(skip.value) for skip in Skip if skip.value in set(Reason)}
 
 
@@ -203,7 +205,7 @@ def _plan(topic: str, routes: Sequence[Route]) -> Plan:
             profile = PROFILES[route.profile]
             return Plan(route, levels, fields, is_ignored=False, options=((profile, profile.device(levels)),))
         options = candidates(levels)
-        ignored = is_ignored(topic) and options[0][0].name != "homeassistant"
+        ignored = is_ignored(topic) and options[0][0].name not in _TOLD
         return Plan(route, levels, fields, ignored, options)
     return Plan(None, levels, {}, is_ignored=False, options=())
 
@@ -297,8 +299,19 @@ def _collect(
         _news(plan, reader, found, memory),
         found.requests,
         found.n_lost,
-        [name for sub in found.dead if (name := joined(reader.device, sub))],
+        _dead(plan, reader, found) if found.dead else (),
     )
+
+
+def _dead(plan: Plan, reader: Reader, found: Found) -> list[str]:
+    """Return the beginnings of the names of streams whose device is gone, as profile and route name them."""
+    names = [joined(reader.device, sub) for sub in found.dead]
+    topic, route = "/".join(plan.levels), plan.route
+    if route is not None:
+        own = route.rest(topic, plan.fields) if route.is_named_by_profile else route.name(plan.fields) or ""
+        parent, _, last = own.rpartition("/")
+        names.append(joined(parent if last == plan.levels[-1] else own) if own != topic else None)
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def _new_name(plan: Plan, reader: Reader, sub: str, key: str, memory: Memory) -> str | None:

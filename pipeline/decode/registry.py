@@ -6,6 +6,7 @@ from pipeline.decode.profiles.described import DISCOVERY, HOMIE
 from pipeline.decode.profiles.generic import BARE, ESPHOME, PLAIN, SHELLY1
 from pipeline.decode.profiles.homes import MESHTASTIC, RTL_433, SHELLY2, TASMOTA, VICTRON, ZIGBEE2MQTT, ZWAVE
 from pipeline.decode.profiles.influx import INFLUX
+from pipeline.decode.profiles.last_will import LAST_WILL, STATUS
 from pipeline.decode.profiles.lorawan import CHIRPSTACK, STACK
 from pipeline.decode.profiles.platforms import DITTO, EDGEX, HONO, THINGSBOARD
 from pipeline.decode.profiles.senml import SENML
@@ -16,6 +17,8 @@ BY_TOPIC = (
     SPARKPLUG,
     DISCOVERY,
     HOMIE,
+    LAST_WILL,
+    STATUS,
     STACK,
     CHIRPSTACK,
     EDGEX,

@@ -9,7 +9,7 @@ from pipeline.decode.topics import Route
 
 _SHOWN_FILTERS = 5
 _REMEDIES = {
-    "ignored": "states of bridges, availability and commands are no readings; an entry of mqtt.topics that names a "
+    "ignored": "states of bridges and commands are no readings; an entry of mqtt.topics that names a "
     "profile for this very topic reads it all the same",
     Reason.BAD_TOPIC: "no stream can be named after this topic: it has an empty level, a quote, a backslash or a "
     "control character, or is too long; let the publisher use another topic",

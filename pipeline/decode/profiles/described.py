@@ -8,6 +8,7 @@ from pipeline.decode.found import Content, Found, Incoming, Profile, keys_of
 from pipeline.decode.memory import Memory
 from pipeline.decode.profiles.common import inner, the_object, word
 from pipeline.decode.profiles.generic import read_bare
+from pipeline.decode.profiles.last_will import is_gone
 from pipeline.decode.reasons import Reason, RefusalError
 
 #: The one form of template that is read: a path, perhaps with filters behind it.
@@ -77,7 +78,10 @@ def _homie_levels(levels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _homie_device(levels: tuple[str, ...]) -> str | None:
-    return "/".join(_homie_levels(levels)) if "homie" in levels[:1] and len(levels) > 2 else None
+    if "homie" not in levels[:1] or len(levels) <= 2:  # noqa: PLR2004 - base and device
+        return None
+    own = _homie_levels(levels)
+    return "/".join(own[:-1] if own[-1].startswith("$") else own)
 
 
 def _homie_claims(_content: Content) -> bool:
@@ -93,7 +97,8 @@ def _homie_read(incoming: Incoming, content: Content, memory: Memory) -> Found:
             _describe_all(base, content, memory)
         elif is_text(content):
             _describe(base, levels[-1], str(content), memory)
-        return Found(is_metadata=True)
+        is_dead = levels[-1] == "$state" and is_gone(content)
+        return Found(dead=[""] if is_dead else [], is_metadata=True)
     datatype = memory.not_numbers.get(incoming.topic)
     if datatype is not None:
         raise RefusalError(Reason.NO_NUMBER, f"its $datatype is {datatype}")

@@ -23,7 +23,7 @@ ARRIVAL_S = 1_772_359_300.0
 FAMILIES = {
     *("bare_value", "zigbee2mqtt", "tasmota", "rtl_433", "shelly2", "home_assistant_discovery", "homie"),
     *("zwave_js_ui", "victron", "thingsboard", "things_stack", "chirpstack", "sparkplug_b", "senml", "influx"),
-    *("edgex", "hono", "ditto", "meshtastic", "ignored", "plain", "mapping"),
+    *("edgex", "hono", "ditto", "meshtastic", "last_will", "ignored", "plain", "mapping"),
 }
 ROUTE_KEYS = ("topic", "stream", "profile", "timezone", "mapping")
 
