@@ -78,7 +78,7 @@ def _homie_levels(levels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _homie_device(levels: tuple[str, ...]) -> str | None:
-    if "homie" not in levels[:1] or len(levels) <= 2:  # noqa: PLR2004 - base and device
+    if "homie" not in levels[:1] or len(levels) <= 2:
         return None
     own = _homie_levels(levels)
     return "/".join(own[:-1] if own[-1].startswith("$") else own)

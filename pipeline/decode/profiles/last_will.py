@@ -1,7 +1,8 @@
 """Last wills: what a broker says for a device that has gone, and the device itself when it comes and goes.
 
 Families differ in topic and words: ``tele/plug/LWT`` ``Offline``, ``zigbee2mqtt/fridge/availability``
-``{"state": "offline"}``, ``shelly-1/online`` ``false``, ``node/status`` ``offline``, mqtt-smarthome's ``x/connected`` ``0``.
+``{"state": "offline"}``, ``shelly-1/online`` ``false``, ``node/status`` ``offline``,
+mqtt-smarthome's ``x/connected`` ``0``.
 """
 
 from pipeline.decode.found import Content, Found, Incoming, Profile, keys_of
