@@ -10,6 +10,8 @@ PYTHON ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # Seconds of make fuzz.
 FUZZ_S ?= 300
+# Seconds of make soak.
+SOAK_S ?= 600
 # Further arguments for the command of demo, test, bench or lock: make demo ARGS='--duration 60'
 ARGS ?=
 
@@ -20,7 +22,7 @@ READY := $(VENV)/.ready
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test faults picture pictures golden dashboards image bench fuzz peers lock clean broker
+.PHONY: help setup demo check test faults soak picture pictures golden dashboards image bench fuzz peers lock clean broker
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +49,9 @@ test: $(READY) broker ## all tests, those against a real mosquitto included
 
 faults: $(READY) broker ## what the loss contract says, at length: kills, power cuts, brokers that go away (half an hour)
 	@FORETELL_FAULTS=long $(RUN) -m pytest -q -rs -s tests/faults $(ARGS)
+
+soak: $(READY) broker ## SOAK_S seconds at 1,000 messages a second with fine-tunes: memory, threads, descriptors
+	@FORETELL_SOAK_S=$(SOAK_S) $(RUN) -m pytest -q -rs -s tests/faults/test_load.py -k soak $(ARGS)
 
 picture: $(READY) ## draw the README's picture anew
 	@$(VENV)/bin/foretell simulate --output $(VENV)/plant.csv >/dev/null
