@@ -288,7 +288,8 @@ class Daemon:
             self._source.is_tidy, self._source.outdated = False, []
             self._keeper.forget_filters(self._filters)
         receipts = [message.receipt for message in messages if message.receipt is not None]
-        self._source.connection.acknowledge(self._keeper.commit(receipts))
+        connection = self._source.connection
+        connection.acknowledge(self._keeper.commit(receipts, connection.n_sessions))
         self._teller.tell_losses(self._keeper.take_losses(), self._clock.now())
         self._life.degraded = self._keeper.trouble
         self._desk.settle()

@@ -9,7 +9,7 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,6 +57,12 @@ def pack_batch(received: Received, readings: Readings, now: float) -> bytes:
     return _BATCH + zlib.compress(
         b"".join((head, received.mids.tobytes(), received.digests.tobytes(), names, *plain)), _FAST
     )
+
+
+def pack_new_session() -> bytes:
+    """Return that the broker has begun a new session, as an entry: a batch that holds nothing."""
+    nothing = Readings((), *(np.zeros(0, dtype) for dtype in _COLUMNS))
+    return pack_batch(replace(NOTHING_RECEIVED, is_new_session=True), nothing, 0.0)
 
 
 def unpack_batch(entry: bytes) -> tuple[Received, Readings, float] | None:

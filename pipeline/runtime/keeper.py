@@ -22,6 +22,7 @@ from pipeline.runtime.journal_entries import (
     pack_lesson_learnt,
     pack_listening,
     pack_merged,
+    pack_new_session,
     pack_tick,
     pack_told,
     pack_word,
@@ -204,11 +205,12 @@ class Keeper:
         text = f"The database was damaged and put aside: {self._store.found_damaged}. A crash before the next snapshot"
         return [("store_damaged", f"{text} would cost what came since the last one.")]
 
-    def commit(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+    def commit(self, receipts: Sequence[Receipt], session: int = 0) -> list[Receipt]:
         """Write what was noted.
 
         Args:
             receipts: Of the messages that were dealt with.
+            session: Session of the broker that has begun last; its packet identifiers mean other messages.
 
         Returns:
             The receipts that may be acknowledged, oldest first; none while the disk is full.
@@ -219,6 +221,8 @@ class Keeper:
         if self._store is None:
             self._outbox.settle()
             return list(receipts)
+        if self.repeats.begin(session):
+            self._note(pack_new_session())
         self._receipts += receipts
         self._pending.outbox, self._pending.sent = self._changes()
         if self._is_broken or (self.is_degraded and self._now_s() < self._retry_s):

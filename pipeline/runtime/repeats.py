@@ -35,7 +35,13 @@ class Repeats:
     def __init__(self) -> None:
         self.n_dropped = 0
         self._session = 0
-        self._digests: dict[int, int] = {}  # by packet identifier, oldest first
+        self._digests: dict[tuple[int, int], int] = {}  # by session and packet identifier, oldest first
+
+    def begin(self, session: int) -> bool:
+        """Take in which session is the broker's last; return whether it is a new one."""
+        is_new = session > self._session
+        self._session = max(session, self._session)
+        return is_new
 
     def sift(self, messages: Iterable[Message]) -> tuple[list[Message], Received]:
         """Return the messages that are new, and what is needed to know them again."""
@@ -48,19 +54,18 @@ class Repeats:
             if receipt is None:
                 new.append(message)
                 continue
-            if receipt.session > self._session:
-                self._session = receipt.session
-                self._digests.clear()
+            if self.begin(receipt.session):
                 is_new_session = True
                 del mids[:], digests[:]
             digest = _digest(message)
-            if receipt.is_again and self._digests.get(receipt.mid) == digest:
+            if receipt.is_again and self._digests.get((receipt.session, receipt.mid)) == digest:
                 self.n_dropped += 1
                 continue
             new.append(message)
-            mids.append(receipt.mid)
-            digests.append(digest)
-            self._remember(receipt.mid, digest)
+            self._remember((receipt.session, receipt.mid), digest)
+            if receipt.session == self._session:  # others come again from the inbox at most, and not after a crash
+                mids.append(receipt.mid)
+                digests.append(digest)
         return new, Received(is_new_session, np.array(mids, np.uint16), np.array(digests, np.uint64))
 
     def recall(self, newest_first: Iterable[Received]) -> None:
@@ -71,11 +76,11 @@ class Repeats:
             if received.is_new_session or len(found) >= N_REMEMBERED:
                 break
         for mid, digest in reversed(found):
-            self._remember(mid, digest)
+            self._remember((0, mid), digest)
 
-    def _remember(self, mid: int, digest: int) -> None:
-        self._digests.pop(mid, None)
-        self._digests[mid] = digest
+    def _remember(self, key: tuple[int, int], digest: int) -> None:
+        self._digests.pop(key, None)
+        self._digests[key] = digest
         if len(self._digests) > N_REMEMBERED:
             del self._digests[next(iter(self._digests))]
 

@@ -37,7 +37,9 @@ class Kept:
         return self.keeper.commit([message.receipt for message in messages if message.receipt])
 
     def crash(self) -> None:
-        """Lose everything that is in memory."""
+        """Lose everything in memory; a thread that writes a snapshot would be gone too, here it must end first."""
+        if (checkpoints := self.keeper._checkpoints) is not None:  # noqa: SLF001
+            checkpoints.wait()
         self.store.close()
 
     @property

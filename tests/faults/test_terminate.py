@@ -58,7 +58,14 @@ def test_sigterm_at_random_moments(
     wait_until(lambda: box.metric('readings_total{outcome="accepted"}') >= n, "all is scored")
     assert box.terminate() == 0
     found = audit(box.state, box.settings)
-    report(stops=n_stops, begun=n_begun, readings=n, lost=n - found.n_accepted, slowest_s=round(max(took_s), 1), trainers=n_trained)
+    report(
+        stops=n_stops,
+        begun=n_begun,
+        readings=n,
+        lost=n - found.n_accepted,
+        slowest_s=round(max(took_s), 1),
+        trainers=n_trained,
+    )
     assert found.times == expected_times(plan, n)
     assert found.kept == found.through
     assert n_trained > 0, "some were stopped while they had a trainer"

@@ -118,6 +118,24 @@ def test_a_message_whose_acknowledgement_was_lost_counts_once_over_a_crash(tmp_p
     again.crash()
 
 
+@pytest.mark.parametrize("n_left", [0, 1])
+def test_an_identifier_of_a_session_that_is_over_hides_no_message_after_a_crash(
+    tmp_path: Path, settings: Settings, n_left: int
+) -> None:
+    kept = Kept(tmp_path, settings)
+    one = dataclasses.replace(batch(0, 1))
+    kept.take([message(7, session=1)], one)
+    late = [message(8, session=1)] * n_left  # still in the inbox when the broker forgets session 1
+    kept.keeper.sift(late)[1](one, 2e9)
+    kept.keeper.commit([each.receipt for each in late if each.receipt], session=2)
+    kept.crash()
+    again = Kept(tmp_path, settings)
+    for mid in (7, 8):  # they look the same, and are new
+        again.take([message(mid, is_again=1)], one)
+    assert again.keeper.repeats.n_dropped == 0
+    again.crash()
+
+
 def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
