@@ -61,7 +61,7 @@ def pack_batch(received: Received, readings: Readings, now: float) -> bytes:
 
 def pack_new_session() -> bytes:
     """Return that the broker has begun a new session, as an entry: a batch that holds nothing."""
-    nothing = Readings((), *(np.zeros(0, dtype) for dtype in _COLUMNS))
+    nothing = Readings((), np.zeros(0, np.int32), np.zeros(0), np.zeros(0), np.zeros(0, np.uint8))
     return pack_batch(replace(NOTHING_RECEIVED, is_new_session=True), nothing, 0.0)
 
 

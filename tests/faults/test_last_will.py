@@ -35,7 +35,7 @@ class Device:
         """Be cut off without saying goodbye."""
         self._client.reconnect_delay_set(60, 60)
         link = self._client.socket()
-        assert link is not None
+        assert isinstance(link, socket.socket)
         link.shutdown(socket.SHUT_RDWR)
         self.close()
 
