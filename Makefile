@@ -45,7 +45,7 @@ check: $(READY) ## format, lint, types, and the rules of the house
 
 test: $(READY) broker ## all tests, those against a real mosquitto included
 	@echo "== tests"
-	@$(RUN) -m pytest -q -rs $(ARGS)
+	@$(RUN) -m pytest -q -rs -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 faults: $(READY) broker ## what the loss contract says, at length: kills, power cuts, brokers that go away (half an hour)
 	@FORETELL_FAULTS=long $(RUN) -m pytest -q -rs -s tests/faults $(ARGS)

@@ -110,6 +110,13 @@ def free_port() -> int:
             return port
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests with a broker one after the other: they measure, and daemons of their own keep the cores busy."""
+    for item in items:
+        if item.get_closest_marker("broker"):
+            item.add_marker(pytest.mark.xdist_group("broker"))
+
+
 @pytest.fixture(autouse=True)
 def _state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Daemons that tests start keep their state in a folder of that test, never in the user's."""
