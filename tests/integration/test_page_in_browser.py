@@ -107,9 +107,13 @@ def test_a_fault_appears_without_a_reload(
 ) -> None:
     browser.look(1280, 800)
     browser.open(f"http://127.0.0.1:{mill.port}/")
-    mill.publish(N_CLEAN)
-    accepted = 3 * N_CLEAN
-    mill.wait_until(lambda: mill.get("/status.json")["readings"]["accepted"] == accepted, "all is scored")
+    # For pictures no faster than the page looks: it sees the bands of the newest readings only.
+    n_part = 24 if os.environ.get("FORETELL_PICTURES") == "write" else N_CLEAN
+    for n in range(n_part, N_CLEAN + 1, n_part):
+        mill.publish(n_part)
+        mill.wait_until(lambda n=n: mill.get("/status.json")["readings"]["accepted"] == 3 * n, "all is scored")  # type: ignore[misc]
+        if n < N_CLEAN:
+            time.sleep(1.0)
     browser.wait_for("document.querySelectorAll('.stream .spark-line').length === 3")
     assert browser.run(EPISODE) == 0
     assert browser.run("document.getElementById('state').textContent") == "ready"
