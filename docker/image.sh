@@ -42,7 +42,7 @@ unshare --mount --pid --fork --kill-child --ipc bash -euc '
       exec foretell run -c /etc/foretell/edge.yaml"
 ' - "$root" "$work/edge.yaml" >"$work/foretell.log" 2>&1 &
 daemon=$!
-trap 'kill -KILL $daemon; kill $broker; wait || true; build umount "$container" >/dev/null; build rm "$container" >/dev/null' EXIT
+trap 'kill -KILL $daemon; kill $broker; wait 2>/dev/null || true; build umount "$container" >/dev/null; build rm "$container" >/dev/null' EXIT
 ask='import sys, urllib.request; print(urllib.request.urlopen("http://127.0.0.1:19464/readyz", timeout=2).read().decode().strip())'
 for _ in $(seq 120); do
   if said=$(python3 -c "$ask" 2>/dev/null); then
