@@ -43,6 +43,7 @@ from pipeline.sinks.outgoing import command_topic
 from pipeline.sinks.publisher import Publisher
 from pipeline.sources.inbox import Inbox, Message
 from pipeline.sources.mqtt import RECEIVE_MAXIMUM, Connection, MqttSource
+from pipeline.sources.presence import Presence
 from pipeline.store.files import StoreError
 from pipeline.store.store import Store
 
@@ -115,6 +116,8 @@ class Daemon:
         # A connection of its own: on a stop the input ends first, and alerts still go out.
         self._outlet = Connection(settings.mqtt, f"{settings.mqtt.client_id}-alerts", keep_session=False)
         self._publisher = Publisher(self._outlet.client)
+        base = f"{alerts.topic_prefix}/{settings.site}"
+        Presence(self._outlet, base, settings.mqtt.client_id, self._publisher.leave)
         self._outbox = Outbox(settings.store.outbox_messages)
         self._teller = Teller(settings, self._outbox, self._session.told)
         self._life = LifeSigns(self._source)

@@ -33,6 +33,7 @@ class Publisher:
         self._client = client
         self._keys: dict[int, str] = {}  # by packet identifier
         self._early: set[int] = set()  # acknowledged before ``publish`` had returned
+        self._strays: set[int] = set()  # nobody waits for their acknowledgement
         self._acknowledged: list[str] = []
         self._changed = Condition()
         client.on_publish = self._on_publish
@@ -53,6 +54,16 @@ class Publisher:
             else:
                 self._keys[mid] = message.key
 
+    def leave(self, topic: str, payload: str) -> paho.MQTTMessageInfo:
+        """Publish what the broker is to retain and nobody here waits for; callable from any thread."""
+        told = self._client.publish(topic, payload, qos=1, retain=True)
+        with self._changed:
+            if told.mid in self._early:
+                self._early.remove(told.mid)
+            else:
+                self._strays.add(told.mid)
+        return told
+
     def acknowledged(self, wait_s: float = 0.0) -> list[str]:
         """Return the keys acknowledged since the last call; waits for a first one for ``wait_s`` at most."""
         with self._changed:
@@ -65,7 +76,9 @@ class Publisher:
     ) -> None:
         with self._changed:
             key = self._keys.pop(mid, None)
-            if key is None:
+            if mid in self._strays:
+                self._strays.remove(mid)
+            elif key is None:
                 self._early.add(mid)
             else:
                 self._acknowledged.append(key)

@@ -223,13 +223,17 @@ class Connection:
     ) -> None:
         was_up, self.is_connected = self.is_connected, False
         if code.value == _SESSION_TAKEN_OVER:
-            self.failure = (
-                f"mqtt.client_id: another client connected as {self._client_id!r} and took over; "
-                "give each daemon an id of its own"
-            )
-            self.client.disconnect()  # fighting for the id would cut both off, in turn, for ever
+            self.give_up()
         elif was_up and code.is_failure:
             self._log_lost("connection lost", str(code))
+
+    def give_up(self) -> None:
+        """Leave our client id to another who uses it: fighting for it would cut both off, in turn, for ever."""
+        self.failure = (
+            f"mqtt.client_id: another client connected as {self._settings.client_id!r} and took over; "
+            "give each daemon an id of its own"
+        )
+        self.client.disconnect()
 
     def _log_lost(self, event: str, why: str) -> None:
         """Log the first trouble after a connection, not every attempt to mend it."""
