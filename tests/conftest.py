@@ -110,6 +110,7 @@ def free_port() -> int:
             return port
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run tests with a broker one after the other: they measure, and daemons of their own keep the cores busy."""
     for item in items:
