@@ -8,10 +8,26 @@ connection was lost looks whether it is still there.
 import secrets
 from collections.abc import Callable
 from hashlib import blake2b
-
-import paho.mqtt.client as paho
+from typing import Protocol
 
 from pipeline.sources.mqtt import Connection
+
+
+class Left(Protocol):
+    """A message on its way to the broker."""
+
+    def is_published(self) -> bool:
+        """Say whether the broker has it."""
+        ...
+
+
+class Retained(Protocol):
+    """A message from the broker."""
+
+    @property
+    def payload(self) -> bytes | bytearray:
+        """What was retained."""
+        ...
 
 
 class Presence:
@@ -24,14 +40,12 @@ class Presence:
         leave: Publishes a retained payload to a topic over the connection, and returns what is known of it.
     """
 
-    def __init__(
-        self, connection: Connection, base: str, client_id: str, leave: Callable[[str, str], paho.MQTTMessageInfo]
-    ) -> None:
+    def __init__(self, connection: Connection, base: str, client_id: str, leave: Callable[[str, str], Left]) -> None:
         self.topic = f"{base}/system/client/{blake2b(client_id.encode(), digest_size=8).hexdigest()}"
         self._own = secrets.token_hex(8)
         self._connection = connection
         self._leave = leave
-        self._left: paho.MQTTMessageInfo | None = None
+        self._left: Left | None = None
         connection.on_up = self._on_up
         connection.client.on_message = connection.guarded(self._on_message)
 
@@ -42,6 +56,6 @@ class Presence:
         else:
             self._connection.client.subscribe(self.topic, qos=0)
 
-    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+    def _on_message(self, _client: object, _data: object, message: Retained) -> None:
         if message.payload and message.payload != self._own.encode():
             self._connection.give_up()
