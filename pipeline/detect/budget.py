@@ -76,7 +76,7 @@ class Budget(History):
         own = self.threshold[ix] + self.scale[ix] * curved
         prior = wanted + _SPENT + _PRIOR
         level = np.where(self.is_fitted(ix), np.minimum(own, prior + _MOST_ABOVE), prior + _PRIOR_CAUTION)
-        return np.clip(level, MIN_LEVEL, MAX_LEVEL)
+        return level.clip(MIN_LEVEL, MAX_LEVEL)
 
     def odds(self, slot: int, score: float) -> float:
         """Return about how many readings of a stream hold one with such a score, by chance."""

@@ -34,13 +34,17 @@ class Onset(SlotArrays):
 
     def step(self, ix: Slots, time: F64, residual: F64, is_calm: "F64") -> None:
         """Take in standardised residuals, NaN for none, and scores as shares of the level, shape (A,) each."""
-        size = np.clip(np.nan_to_num(residual), -_CLIP, _CLIP)
-        before = self.sums[ix].copy()  # where the slots are a slice, it would be a view of what changes next
-        self.sums[ix] = np.maximum(before + np.column_stack((size, -size)) - _DRIFT, 0.0)
-        self.began_s[ix] = np.where(before > 0, self.began_s[ix], time[:, None])
+        sums = np.empty((len(time), 2))
+        sums[:, 0] = np.where(np.isnan(residual), 0.0, residual).clip(-_CLIP, _CLIP)
+        np.negative(sums[:, 0], out=sums[:, 1])
+        before = self.sums[ix]
+        was_above = before > 0
+        sums += before
+        sums -= _DRIFT
+        self.sums[ix] = np.maximum(sums, 0.0, out=sums)
+        self.began_s[ix] = np.where(was_above, self.began_s[ix], time[:, None])
         stirred = self.stirred_s[ix]
-        has_stirred = ~np.isnan(stirred)
-        self.stirred_s[ix] = np.where(is_calm < _CALM, np.nan, np.where(has_stirred, stirred, time))
+        self.stirred_s[ix] = np.where(is_calm < _CALM, np.nan, np.where(np.isnan(stirred), time, stirred))
 
     def estimate(self, slots: int, time: float) -> float:
         """Return when the change that a stream shows at ``time`` began, Unix seconds, never later than ``time``."""

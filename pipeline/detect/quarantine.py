@@ -41,11 +41,13 @@ class Quarantine(SlotArrays):
         Returns:
             Which quarantines have just ended because they lasted too long: the change is the new normal, shape (A,).
         """
-        known = np.nan_to_num(score)
         was_held = self.is_held[ix].copy()
-        begins = ~was_held & (known >= settings.quarantine_level)
-        if not (begins.any() or was_held.any()):
-            return begins
+        with np.errstate(invalid="ignore"):
+            is_high = score >= settings.quarantine_level
+        if not (is_high.any() or was_held.any()):
+            return is_high
+        known = np.nan_to_num(score)
+        begins = ~was_held & is_high
         self.is_held[slots[begins]] = True
         self.n_held[slots[begins]] = 0
         self.n_held[ix] += was_held

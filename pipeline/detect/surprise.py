@@ -209,12 +209,16 @@ class Surprise(History):
 def _body(value: F64, low: F64, threshold: F64, low_score: F64, threshold_score: F64) -> F64:
     """Return decades under the threshold: straight lines through its lower knot and 0."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        found = low_score + (threshold_score - low_score) * (value - low) / (threshold - low)
-        lower = np.maximum(value / low, 0.0)
-    lower[low <= 0] = 0.0
+        upper = low_score + (threshold_score - low_score) * (value - low) / (threshold - low)
+        lower = value / low
+    is_positive = low > 0
+    lower = np.maximum(lower, 0.0, out=lower) if is_positive.all() else np.where(is_positive, lower.clip(0.0), 0.0)
     lower *= low_score
-    is_low = value <= low
-    np.copyto(found, lower, where=is_low)
-    np.copyto(found, np.broadcast_to(low_score, found.shape), where=value == low)
-    found[np.isnan(found) | ~np.isfinite(threshold)] = 0.0  # of what is missing too often: nothing
+    found = np.where(value > low, upper, lower)
+    is_knot = value == low
+    if is_knot.any():
+        found = np.where(is_knot, low_score, found)
+    missing = np.isnan(found) | ~np.isfinite(threshold)
+    if missing.any():
+        found[missing] = 0.0  # of what is missing too often: nothing
     return found

@@ -32,7 +32,6 @@ from pipeline.flow.verdicts import is_unfit, watch
 from pipeline.flow.wiring import context_values
 from pipeline.streams.counters import to_increments
 from pipeline.streams.gate import gate
-from pipeline.streams.windows import recent_values
 
 _HEALTH_OF_OUTCOME = np.array(
     [0, Health.LATE, Health.DUPLICATE, Health.FUTURE, Health.NOT_FINITE, Health.OUT_OF_RANGE, Health.RETAINED, 0],
@@ -44,7 +43,7 @@ _GLITCH = 4.0  # times that a spread shrinks by when a glitch was in it
 _N_DISCOUNT = (32, 64)  # readings after which glitches among the first ones can be told
 _N_SEASON_SEARCH = 64  # readings at which a season is first looked for; then at each doubling, ...
 _N_SEASON_STRETCH = 512  # newest readings it is looked for in
-_SEASON_SEARCH_EVERY = 1024  # ... and every so many
+_SEASON_SEARCH_EVERY = 1024  # ... and every so many, a power of two
 _N_FIRST_SCALE = 8  # readings after which a stream first gets a scale, and with it forecasts
 
 
@@ -97,21 +96,22 @@ def _accept_after_all(model: Model, state: State, batch: Batch, rows: I64, now: 
 def _tick(model: Model, state: State, batch: Batch, rows: I64, steps: Steps, context: F64) -> None:
     """Run the k-th new reading of all streams through every stage, in the one order of events."""
     arrival = arrive(model, state, batch, rows)
-    previous = recent_values(state.windows, arrival.slots, 1)[:, 0]
     verdict = judge(model, state, arrival)
     steps.health_events.extend(watch(model.settings.health, state, arrival))
     _report(state, arrival, verdict, steps)
     _learn(model, state, arrival, verdict)
     seen = state.context.scaled(arrival.ix, context)
-    advance(model, state, arrival.ix, arrival.slots, previous, arrival.interval, seen)
+    advance(model, state, arrival.ix, arrival.slots, verdict.previous, arrival.interval, seen)
 
 
 def _learn(model: Model, state: State, arrival: Arrival, verdict: Verdict) -> None:
     """Learn from readings already judged; networks and scales do not from a quarantine, nor from uncertain times."""
     ix, slots = arrival.ix, arrival.slots
     spread = state.scaling.spread(ix)
-    away = np.abs(arrival.value - state.scaling.mean[ix])
-    spread = np.where(arrival.n == 1, np.maximum(spread, away), spread)  # of one reading the floor is no measure
+    is_second = arrival.n == 1
+    if is_second.any():  # of one reading the floor is no measure
+        away = np.abs(arrival.value - state.scaling.mean[ix])
+        spread = np.where(is_second, np.maximum(spread, away), spread)
     is_fit = ~is_unfit(state, ix) & arrival.is_certain
     is_taught = is_fit & ~state.quarantine.is_held[ix]
     state.surprise.learn(ix, slots, verdict.found, is_fit)
@@ -127,21 +127,23 @@ def _learn(model: Model, state: State, arrival: Arrival, verdict: Verdict) -> No
         state.windows.mark_untaught(slots[~is_taught])
     if verdict.is_accepted.any():
         accept_change(model, state, slots[verdict.is_accepted])
-    drifted = slots[verdict.is_drift & is_taught]  # in a quarantine, that decides
-    if len(drifted):
-        follow_drift(model, state, drifted)
+    if verdict.is_drift.any():
+        drifted = slots[verdict.is_drift & is_taught]  # in a quarantine, that decides
+        if len(drifted):
+            follow_drift(model, state, drifted)
     shown = state.counters.learn(ix, verdict.seen.value, arrival.n)
     if shown.any():
         state.counters.is_counter[slots[shown]] = True
         to_increments(state.windows, slots[shown])
         start_anew(state, slots[shown])
     n = arrival.n + 1
-    is_searched = (n >= _N_SEASON_SEARCH) & ((n & (n - 1) == 0) | (n % _SEASON_SEARCH_EVERY == 0))
+    is_power = (n & arrival.n) == 0
+    is_searched = (n >= _N_SEASON_SEARCH) & (is_power | (n & (_SEASON_SEARCH_EVERY - 1) == 0))
     if is_searched.any():
         stretch = state.windows.last(slots[is_searched], min(_N_SEASON_STRETCH, state.windows.value.shape[1]))
         at = slots[is_searched]  # bounded: a glitch among a season's first readings would leave an echo
         state.season.search(at, stretch.time, state.scaling.bounded(at, stretch.value.T).T, stretch.is_valid)
-    is_young = (n >= _N_FIRST_SCALE) & (n & (n - 1) == 0)  # powers of two: the scale of a young stream moves
+    is_young = (n >= _N_FIRST_SCALE) & is_power  # the scale of a young stream moves
     if is_young.any():
         for n_read in _N_DISCOUNT:
             at = slots[n == n_read]
@@ -183,7 +185,8 @@ def _report(state: State, arrival: Arrival, verdict: Verdict, steps: Steps) -> N
     steps.health[rows] = health
     steps.event[rows] = verdict.event
     is_inside = state.episodes.is_open[ix] | (verdict.event == Event.CLOSE)
-    steps.opened[rows] = np.where(is_inside, state.episodes.opened_s[ix], np.nan)
-    for i in np.flatnonzero(verdict.event):
+    if is_inside.any():
+        steps.opened[rows[is_inside]] = state.episodes.opened_s[arrival.slots[is_inside]]
+    for i in verdict.event.nonzero()[0]:
         is_lasting = bool(verdict.is_lasting[i])
         steps.events.append(evidence(state, int(arrival.slots[i]), float(seen.time[i]), is_lasting=is_lasting))

@@ -33,10 +33,11 @@ class Trail(SlotArrays):
 
     def keep(self, slots: I64, n: I64, value: F64, forecast: F64, upper: F64) -> None:
         """Append one reading to each stream, before which there were ``n``, shape (A,) each."""
-        at = n % self.value.shape[1]
-        self.value[slots, at] = value
-        self.residual[slots, at] = value - forecast
-        self.half_width[slots, at] = upper - forecast
+        width = self.value.shape[1]
+        at = slots * width + n % width
+        self.value.reshape(-1)[at] = value
+        self.residual.reshape(-1)[at] = value - forecast
+        self.half_width.reshape(-1)[at] = upper - forecast
 
     def of(self, windows: Windows, slot: int) -> Evidence:
         """Return what is kept of a stream, oldest first; the windows hold the newest reading too."""

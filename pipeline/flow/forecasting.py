@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.core.records import F32, F64, I64, Bool, Slots
 from pipeline.flow.state import Model, State
 from pipeline.forecast.bank import run, step
-from pipeline.forecast.features import features, squash
+from pipeline.forecast.features import N_OUTLOOK, features, squash
 
 _N_DRIFTED = 16  # readings that stand for the level a stream has drifted to
 _N_NEW_NORMAL = 64  # readings that stand for the new normal after a lasting change
@@ -32,7 +32,7 @@ class Scale:
     interval: F64
 
     @classmethod
-    def in_force(cls, state: State, slots: I64) -> "Scale":
+    def in_force(cls, state: State, slots: Slots) -> "Scale":
         """Return the scales that the streams' networks work in."""
         pending = state.pending
         return cls(pending.location_of_scale[slots], pending.spread_of_scale[slots], pending.interval_of_scale[slots])
@@ -73,10 +73,14 @@ def inputs(scale: Scale, seen: Seen) -> F32:
     middle = scale.middle[:, None]
     divisor = np.where(scale.spread > 0, scale.spread, np.inf)[:, None]
     z = squash(seen.value, middle, divisor)
-    change = np.where(np.isnan(seen.previous), 0.0, z - squash(seen.previous, middle, divisor))
+    change = z - squash(seen.previous, middle, divisor)
     ratio = seen.interval / scale.interval[:, None]
+    for column, unknown in ((change, 0.0), (ratio, 1.0)):
+        missing = np.isnan(column)
+        if missing.any():
+            column[missing] = unknown
     outlook = squash(seen.value[..., None] + seen.outlook, middle[..., None], divisor[..., None])
-    return features(z, change, seen.time, np.where(np.isnan(ratio), 1.0, ratio), outlook, seen.context)
+    return features(z, change, seen.time, ratio, outlook, seen.context)
 
 
 def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, interval: F64, context: F32) -> None:
@@ -92,17 +96,22 @@ def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, in
         context: Scaled values of other streams, shape (A, K).
     """
     pending, windows = state.pending, state.windows
-    at = (windows.n[ix] - 1) % windows.value.shape[1]
-    value, time = windows.value[slots, at], windows.newest[ix]
+    width = windows.value.shape[1]
+    at = slots * width + (windows.n[ix] - 1) % width
+    value, time = windows.value.reshape(-1)[at], windows.newest[ix]
     season_now = windows.season_before(slots)
     step_s = state.cadence.step_s[ix]
     ahead = state.season.ahead(ix, slots, time + np.where(np.isnan(step_s), 0.0, step_s))
     baselines = state.league.foretell(ix, slots, value, season_now, ahead[0])
-    windows.note(slots, np.column_stack((*ahead, baselines)), context)
+    foreseen = np.empty((len(slots), N_OUTLOOK))
+    for place, column in enumerate(ahead):
+        foreseen[:, place] = column
+    foreseen[:, len(ahead) :] = baselines
+    windows.note(slots, foreseen, context)
     known = np.where(pending.n_since[ix] > 0, previous, np.nan)
-    outlook = windows.outlook[slots, at]
+    outlook = windows.outlook.reshape(-1, N_OUTLOOK)[at]
     newest = Seen(value, known, time, interval, outlook, context)
-    x = inputs(Scale.in_force(state, slots), newest.as_sequence())[:, 0]
+    x = inputs(Scale.in_force(state, ix), newest.as_sequence())[:, 0]
     out, hidden = step(model.network, model.bank, state.ledger.group[ix], x, pending.hidden[ix])
     pending.hidden[ix] = hidden
     location, scale = pending.foretell(slots, pending.n_since[ix], out, model.horizons)

@@ -28,6 +28,7 @@ class Verdict:
     seen: Seen
     found: Found
     recent: Recent  # the last 60 readings
+    previous: F64  # the readings before
     who: I8  # whose forecast is shown
     half_widths: F64  # of its intervals, shape (A, 3)
     event: I8
@@ -52,12 +53,15 @@ def judge(model: Model, state: State, arrival: Arrival) -> Verdict:
     found = look(came, foretold, scale, recent, usual)
     score, views = state.surprise.score(ix, found, arrival.n)
     is_still = state.usual.is_still(ix) & recent.is_alike()
-    score[is_still], views[is_still] = np.minimum(score[is_still], 0.0), 0.0
-    score[arrival.n + 1 < settings.n_warmup] = np.nan
+    if is_still.any():
+        score[is_still], views[is_still] = np.minimum(score[is_still], 0.0), 0.0
+    is_warming = arrival.n + 1 < settings.n_warmup
+    if is_warming.any():
+        score[is_warming] = np.nan
     level = levels_in_force(model, state, ix)
     forecast = arrival.base + shown
     seen = Seen(arrival.time, arrival.reading, forecast, forecast - half, forecast + half, score, level, views)
-    return _decide(model, state, arrival, _Partial(seen, found, recent, who, half_widths))
+    return _decide(model, state, arrival, _Partial(seen, found, recent, newest[:, -2], who, half_widths))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class _Partial:
     seen: Seen
     found: Found
     recent: Recent
+    previous: F64
     who: I8
     half_widths: F64
 
@@ -77,21 +82,22 @@ def _decide(model: Model, state: State, arrival: Arrival, part: _Partial) -> Ver
     is_settled = arrival.n >= settings.n_settled  # a level that is still settling would be its yardstick for long
     is_drift = state.drift.step(slots, _levels(state, arrival), is_settled)
     is_accepted = state.quarantine.step(ix, slots, seen.score, settings)
-    share = np.nan_to_num(seen.score) / seen.level
+    share = np.where(np.isnan(seen.score), 0.0, seen.score) / seen.level
     state.onset.step(ix, seen.time, part.found.next_reading, share)
-    step_s = np.nan_to_num(state.cadence.step_s[ix])
+    step_s = np.fmax(state.cadence.step_s[ix], 0.0)  # 0 where it is not known
     may_alert = is_settled & ~is_unfit(state, ix)  # of the unfit, the sensor's verdict has told it
     score = np.where(may_alert, seen.score, np.nan)
     is_alert = state.decision.step(ix, Scores(seen.time, score, seen.level, step_s), settings)
     change = state.episodes.step(ix, slots, seen, is_alert, settings)
-    for i in np.flatnonzero(change.event == Event.OPEN):
+    for i in (change.event == Event.OPEN).nonzero()[0]:
         state.episodes.onset_s[slots[i]] = state.onset.estimate(int(slots[i]), float(seen.time[i]))
     drifts = change.is_drift | is_accepted | is_drift
-    health = (arrival.is_gap * np.uint16(Health.GAP) | drifts * np.uint16(Health.DRIFT)).astype(np.uint16)
+    health: U16 = arrival.is_gap * np.uint16(Health.GAP) | drifts * np.uint16(Health.DRIFT)
     return Verdict(
         seen,
         part.found,
         part.recent,
+        part.previous,
         part.who,
         part.half_widths,
         change.event,
@@ -110,7 +116,10 @@ def levels_in_force(model: Model, state: State, ix: Slots) -> F64:
 
 def _levels(state: State, arrival: Arrival) -> F64:
     """Return what drift is looked for in: the readings, and the readings less what was one season before, (A, 2)."""
-    return np.stack((arrival.value, arrival.value - state.windows.season_before(arrival.slots)), axis=1)
+    found = np.empty((len(arrival.slots), 2))
+    found[:, 0] = arrival.value
+    np.subtract(arrival.value, state.windows.season_before(arrival.slots), out=found[:, 1])
+    return found
 
 
 def evidence(state: State, slot: int, at_s: float, *, is_lasting: bool) -> EpisodeEvent:

@@ -69,14 +69,15 @@ class Autoregression(SlotArrays):
         """
         change = value - self.last[ix]
         is_known = ~np.isnan(change)
-        change[~is_known] = 0.0
+        if not is_known.all():
+            change[~is_known] = 0.0
         n, usual, unit = self.n_changes[ix].copy(), self.usual_change[ix], self.unit[ix]
         most = np.where(n < _N_FREE, np.inf, np.maximum(_CLIP * usual, spread))
         gain = is_known * np.maximum(1 / (n + 1), _UNIT_GAIN)
         self.usual_change[ix] = usual + gain * (np.minimum(np.abs(change), most) - usual)
         self.n_changes[ix] += is_known
         has_inputs = is_known & ~np.isnan(unit)
-        y = np.clip(change / np.where(has_inputs, unit, 1.0), -_BOUND, _BOUND)
+        y = (change / np.where(has_inputs, unit, 1.0)).clip(-_BOUND, _BOUND)
         self._take_in(ix, y, has_inputs, n)
         self._sweep(ix, has_inputs)
 
@@ -126,12 +127,15 @@ class Autoregression(SlotArrays):
         x[:, 1] = slow - value
         x[:, 2] = season_next - season_now
         x[:, 3] = season_next - value
-        x[np.isnan(x)] = 0.0
+        missing = np.isnan(x)
+        if missing.any():
+            x[missing] = 0.0
         self.last[ix], self.slow[ix] = value, slow
-        x = np.clip(x / unit[:, None], -_BOUND, _BOUND).astype(np.float32)
+        x /= unit[:, None]
+        x = x.clip(-_BOUND, _BOUND, out=x).astype(np.float32)
         self.inputs[ix], self.unit[ix] = x, unit
         change = np.einsum("ad,ad->a", x, self.coefficients[ix]).astype(np.float64)
-        foretold: F64 = value + unit * np.clip(change, -_BOUND, _BOUND)
+        foretold: F64 = value + unit * change.clip(-_BOUND, _BOUND)
         return foretold
 
     def forget_values(self, slots: I64) -> None:

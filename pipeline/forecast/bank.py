@@ -217,9 +217,12 @@ def combine(out: F32) -> F32:
     """
     if out.shape[1] == 1:
         return out[:, 0]
-    location, log_spread = out[..., 0::2], np.clip(out[..., 1::2], -20, 20)
+    n_members = out.shape[1]
+    location, spread = out[..., 0::2], np.exp(2 * out[..., 1::2].clip(-20, 20))
     both = np.empty((len(out), out.shape[2]), np.float32)
-    both[:, 0::2] = location.mean(axis=1)
+    both[:, 0::2] = np.add.reduce(location, axis=1) / n_members
     apart = location - both[:, None, 0::2]
-    both[:, 1::2] = 0.5 * np.log((np.exp(2 * log_spread) + apart * apart).mean(axis=1))
+    apart *= apart
+    spread += apart
+    both[:, 1::2] = 0.5 * np.log(np.add.reduce(spread, axis=1) / n_members)
     return both

@@ -22,13 +22,14 @@ Z_BOUND = 12.0
 
 def squash(value: F64, location: F64, spread: F64) -> F64:
     """Return ``asinh((value - location) / spread)``: linear near the middle, logarithmic far out."""
-    z = np.arcsinh((value - location) / spread)
-    return np.clip(z, -Z_BOUND, Z_BOUND)
+    z = (value - location) / spread
+    np.arcsinh(z, out=z)
+    return z.clip(-Z_BOUND, Z_BOUND, out=z)
 
 
 def unsquash(z: F64, location: F64, spread: F64) -> F64:
     """Return the value, in the sensor's unit, that ``squash`` maps to ``z``."""
-    return location + spread * np.sinh(np.clip(z, -Z_BOUND, Z_BOUND))
+    return location + spread * np.sinh(z.clip(-Z_BOUND, Z_BOUND))
 
 
 def features(z: F64, change: F64, time: F64, interval_ratio: F64, outlook: F64, context: F32) -> F32:
@@ -61,13 +62,15 @@ def features(z: F64, change: F64, time: F64, interval_ratio: F64, outlook: F64, 
     out[..., 3] = np.cos(day)
     out[..., 4] = np.sin(week)
     out[..., 5] = np.cos(week)
-    out[..., 6] = np.clip(np.log(np.maximum(interval_ratio, 1e-3)), -3, 3)
+    out[..., 6] = np.log(np.maximum(interval_ratio, 1e-3)).clip(-3, 3)
     out[..., 7:10] = outlook[..., :SEASON_BEFORE]
     out[..., 10] = outlook[..., SEASON] - outlook[..., SEASON_BEFORE]
-    out[..., 11] = 1
     out[..., 12] = outlook[..., SMOOTHING] - z
     out[..., 13] = outlook[..., AUTOREGRESSION] - z
-    out[..., 11][np.isnan(outlook[..., SEASON])] = 0
-    np.nan_to_num(out, copy=False, nan=0.0)
-    out[..., N_FEATURES:] = context
+    out[..., 11] = ~np.isnan(outlook[..., SEASON])
+    missing = ~np.isfinite(out[..., :N_FEATURES])
+    if missing.any():
+        np.nan_to_num(out[..., :N_FEATURES], copy=False, nan=0.0)
+    if context.shape[-1]:
+        out[..., N_FEATURES:] = context
     return out

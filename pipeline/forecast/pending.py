@@ -99,9 +99,12 @@ class Pending(SlotArrays):
 
     def _at(self, slots: I64, n: I64, horizons: Horizons) -> I64:
         """Return where forecasts number ``n`` lie, and those of number n - horizon did, in a flat array, (A, E, C)."""
-        lengths = np.array(horizons.lengths)
         n_members, n_pending = self.location.shape[1:]
-        starts = np.cumsum(lengths) - lengths
-        first = slots[:, None] * (n_members * n_pending) + starts + n[:, None] % lengths
-        found: I64 = first[:, None] + np.arange(n_members)[:, None] * n_pending
+        ring = slots * (n_members * n_pending)
+        found = np.empty((len(slots), n_members, len(horizons.lengths)), np.int64)
+        for which, length in enumerate(horizons.lengths):
+            place = ring + n % length
+            for member in range(n_members):
+                found[:, member, which] = place + member * n_pending
+            ring += length
         return found

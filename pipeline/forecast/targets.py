@@ -61,7 +61,10 @@ def realised(recent: F64, spread: F64, horizons: Horizons) -> F64:
     """
     out = np.empty((len(recent), N_TARGETS))
     out[:, NEXT] = recent[:, -1]
-    out[:, SHORT] = recent[:, -horizons.short :].mean(axis=1)
-    out[:, LONG] = recent[:, 1:].mean(axis=1)
-    out[:, ACTIVITY] = log_activity(np.abs(np.diff(recent, axis=1)).mean(axis=1), spread)
+    change = recent[:, 1:] - recent[:, :-1]
+    np.add.reduce(recent[:, -horizons.short :], axis=1, out=out[:, SHORT])
+    np.add.reduce(recent[:, 1:], axis=1, out=out[:, LONG])
+    np.add.reduce(np.abs(change, out=change), axis=1, out=out[:, ACTIVITY])
+    out[:, SHORT:] /= horizons.lengths[SHORT:]
+    out[:, ACTIVITY] = log_activity(out[:, ACTIVITY], spread)
     return out

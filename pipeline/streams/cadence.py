@@ -35,6 +35,10 @@ class Cadence(SlotArrays):
         step = self.step_s[ix]
         gain = np.maximum(_SLOWEST, _FASTEST / np.maximum(n, 1))
         with np.errstate(invalid="ignore"):
-            reached = np.abs(interval_s - step) <= gain * step
-            moved = np.where(reached, interval_s, step * np.exp(gain * np.sign(interval_s - step)))
-        self.step_s[ix] = np.where(np.isnan(step), interval_s, np.where(np.isnan(interval_s), step, moved))
+            away = interval_s - step
+            reached = np.abs(away) <= gain * step
+            moved = interval_s if reached.all() else np.where(reached, interval_s, step * np.exp(gain * np.sign(away)))
+        is_unknown = np.isnan(away)
+        if is_unknown.any():
+            moved = np.where(np.isnan(step), interval_s, np.where(np.isnan(interval_s), step, moved))
+        self.step_s[ix] = moved

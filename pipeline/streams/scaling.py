@@ -40,7 +40,7 @@ class Scaling(SlotArrays):
         mean, var = self.mean[ix], self.var[ix]
         gain = teaches / np.minimum(n + 1, _MEMORY)
         limit = np.where((n < _N_UNCLIPPED) | (var <= 0), np.inf, _CLIP * np.sqrt(var))
-        deviation = np.clip(value - mean, -limit, limit)
+        deviation = (value - mean).clip(-limit, limit)
         self.var[ix] = (1 - gain) * (var + gain * deviation * deviation)
         self.mean[ix] = mean + gain * deviation
 

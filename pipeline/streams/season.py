@@ -89,9 +89,10 @@ class Season(SlotArrays):
         n_cells = self.n_bins[ix] + _N_BEHIND
         is_new = (entered > left) | (n == 0)
         is_left = is_new & (n > 0)
-        season_before = self.ring[slots, (left + _N_BEHIND) % n_cells]
+        cells, first = self.ring.reshape(-1), slots * self.ring.shape[1]
+        season_before = cells[first + (left + _N_BEHIND) % n_cells]
         blended = self._blend(ix, self._at_centre(ix, place, value), season_before, is_left)
-        self.ring[slots, left % n_cells] = np.where(n > 0, blended, np.nan)  # final once the bin is left
+        cells[first + left % n_cells] = np.where(n > 0, blended, np.nan)  # final once the bin is left
         is_jump = is_left & (entered - left > 1)
         if is_jump.any():
             self._bridge(slots[is_jump], entered[is_jump], place[is_jump], value[is_jump])
@@ -112,7 +113,7 @@ class Season(SlotArrays):
         other_mean = np.where(is_early, value, self.mean_before[ix])
         distance = other - own
         share = (self.bin[ix] - own) / np.where(distance == 0, np.inf, distance)
-        found: F64 = mean + np.clip(share, 0.0, 0.5) * (other_mean - mean)
+        found: F64 = mean + share.clip(0.0, 0.5) * (other_mean - mean)
         return found
 
     def _blend(self, ix: Slots, newest: F64, before: F64, is_left: Bool) -> F64:
@@ -128,7 +129,7 @@ class Season(SlotArrays):
         moved = np.where(usual > 0, usual * np.exp(_PACE * np.sign(size - usual)), size)
         self.usual_change[ix] = np.where(is_known, moved, usual)
         most = _FAR_OFF * usual
-        return np.where(is_known & (usual > 0), before + _GAIN * np.clip(change, -most, most), newest)
+        return np.where(is_known & (usual > 0), before + _GAIN * change.clip(-most, most), newest)
 
     def _bridge(self, slots: I64, entered: I64, place: F64, value: F64) -> None:
         """Fill the bins that readings skipped: a line over a few, else what they held a season before."""
@@ -169,7 +170,7 @@ class Season(SlotArrays):
         value = _between(around[1:4], place - middle)
         is_behind = _bin_of(place_now) < middle
         nearby = np.where(is_behind, around[0:3], around[1:4])
-        before = _between(nearby, np.clip(place_now - middle + is_behind, -0.5, 0.5))
+        before = _between(nearby, (place_now - middle + is_behind).clip(-0.5, 0.5))
         high = np.fmax(np.fmax(around[1], around[2]), around[3])
         low = np.fmin(np.fmin(around[1], around[2]), around[3])
         is_wide = n_bins >= _N_WIDE
@@ -249,7 +250,7 @@ def empty_season(capacity: int) -> Season:
 
 def _bin_of(place: F64) -> I64:
     """Return the bin whose centre is nearest."""
-    return np.floor(np.clip(place, -_FAR, _FAR) + 0.5).astype(np.int64)
+    return np.floor(place.clip(-_FAR, _FAR) + 0.5).astype(np.int64)
 
 
 def _between(three: F64, offset: F64) -> F64:

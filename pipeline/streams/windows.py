@@ -49,10 +49,12 @@ class Windows(SlotArrays):
             outlook: What is known of the next reading, sensor's unit, shape (A, O).
             context: Scaled values of other streams, shape (A, K).
         """
-        at = (self.n[slots] - 1) % self.time.shape[1]
-        self.outlook[slots, at] = outlook - self.value[slots, at][:, None]
+        width = self.time.shape[1]
+        at = slots * width + (self.n[slots] - 1) % width
+        known = outlook - self.value.reshape(-1)[at][:, None]
+        self.outlook.reshape(-1, self.outlook.shape[2])[at] = known
         if context.shape[1]:
-            self.context[slots, at] = context
+            self.context.reshape(-1, context.shape[1])[at] = context
 
     def season_before(self, slots: I64) -> F64:
         """Return what was one season before the newest readings, as foreseen at the ones before, NaN where unknown."""
