@@ -127,10 +127,9 @@ def _learn(model: Model, state: State, arrival: Arrival, verdict: Verdict) -> No
         state.windows.mark_untaught(slots[~is_taught])
     if verdict.is_accepted.any():
         accept_change(model, state, slots[verdict.is_accepted])
-    if verdict.is_drift.any():
-        drifted = slots[verdict.is_drift & is_taught]  # in a quarantine, that decides
-        if len(drifted):
-            follow_drift(model, state, drifted)
+    drifted = slots[verdict.is_drift & is_taught]  # in a quarantine, that decides
+    if len(drifted):
+        follow_drift(model, state, drifted)
     shown = state.counters.learn(ix, verdict.seen.value, arrival.n)
     if shown.any():
         state.counters.is_counter[slots[shown]] = True

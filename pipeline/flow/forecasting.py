@@ -48,7 +48,7 @@ class Seen:
 
     Attributes:
         value: Readings, sensor's unit.
-        previous: The readings before them, NaN where there is none.
+        previous: The readings before them, NaN where there is none; but for the first, those of the sequence.
         time: Event times, Unix seconds.
         interval: Seconds since the previous readings, NaN where there is none.
         outlook: What was known of the next readings, minus the readings, shape (D, L, O).
@@ -73,7 +73,10 @@ def inputs(scale: Scale, seen: Seen) -> F32:
     middle = scale.middle[:, None]
     divisor = np.where(scale.spread > 0, scale.spread, np.inf)[:, None]
     z = squash(seen.value, middle, divisor)
-    change = z - squash(seen.previous, middle, divisor)
+    change = np.empty_like(z)  # squashed values before are the ones before, but for the first
+    change[:, :1] = z[:, :1] - squash(seen.previous[:, :1], middle, divisor)
+    np.subtract(z[:, 1:], z[:, :-1], out=change[:, 1:])
+    change[np.isnan(seen.previous)] = np.nan
     ratio = seen.interval / scale.interval[:, None]
     for column, unknown in ((change, 0.0), (ratio, 1.0)):
         missing = np.isnan(column)

@@ -159,24 +159,30 @@ def _cut(lesson: Lesson, settings: Settings, rows: I64, first: I64) -> tuple[Win
     horizons = Horizons(settings.forecast.horizon_short, settings.forecast.horizon_long)
     shape, row = rows.shape, rows.reshape(-1)
     number = first.reshape(-1, 1) + np.arange(-1, length + horizons.long)
-    at = number % width
-    own = row[:, None]
-    value = lesson.value[own, at]
-    may_teach = (number < lesson.n[own]) & lesson.is_taught[own, at]
+    at = number[:, :1] % width + np.arange(number.shape[1])
+    at -= (at >= width) * width
+    at += row[:, None] * width  # in rings that lie one after the other
+    value = lesson.value.reshape(-1)[at]
+    may_teach = (number < lesson.n[row, None]) & lesson.is_taught.reshape(-1)[at]
     inside, before = slice(1, length + 1), slice(0, length)
-    time = lesson.time[own, at[:, : length + 1]]
+    time = lesson.time.reshape(-1)[at[:, : length + 1]]
     seen = Seen(
         value[:, inside],
         value[:, before],
         time[:, 1:],
         np.diff(time, axis=1),
-        lesson.outlook[own, at[:, inside]],
-        lesson.context[own, at[:, inside]],
+        _flat(lesson.outlook)[at[:, inside]],
+        _flat(lesson.context)[at[:, inside]],
     )
     x = inputs(Scale(lesson.middle[row], lesson.spread[row], lesson.interval[row]), seen)
     y, is_known = _targets(lesson, horizons, row, value, may_teach)
     laid = Windows(x.reshape(*shape, length, -1), y.reshape(*shape, length, -1), is_known.reshape(*shape, length, -1))
     return laid, number[:, inside].reshape(*shape, length)
+
+
+def _flat(rings: F32) -> F32:
+    """Return rings of D streams, shape (D, W, K), one after the other, shape (D * W, K)."""
+    return rings.reshape(rings.shape[0] * rings.shape[1], rings.shape[2])
 
 
 def _targets(lesson: Lesson, horizons: Horizons, row: I64, value: F64, may_teach: Bool) -> tuple[F32, Bool]:

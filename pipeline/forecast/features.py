@@ -22,9 +22,10 @@ Z_BOUND = 12.0
 
 def squash(value: F64, location: F64, spread: F64) -> F64:
     """Return ``asinh((value - location) / spread)``: linear near the middle, logarithmic far out."""
-    z = (value - location) / spread
+    z: F64 = (value - location) / spread
     np.arcsinh(z, out=z)
-    return z.clip(-Z_BOUND, Z_BOUND, out=z)
+    z.clip(-Z_BOUND, Z_BOUND, out=z)
+    return z
 
 
 def unsquash(z: F64, location: F64, spread: F64) -> F64:

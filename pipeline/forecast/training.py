@@ -89,7 +89,7 @@ def forward(network: Network, weights: Tensor, windows: Windows, keep: Tensor | 
     n_groups, n_members = weights.shape[:2]
     n_rows, n_steps = windows.x.shape[1:3]
     x = torch.from_numpy(windows.x).permute(2, 0, 1, 3)[:, :, None].expand(-1, -1, n_members, -1, -1)
-    out = network.sequence(weights.flatten(0, 1), x.flatten(1, 2).contiguous(), keep)  # (G * E, T * B, 2C)
+    out = network.sequence(weights.flatten(0, 1), x.flatten(1, 2), keep)  # (G * E, T * B, 2C)
     laid = out.view(n_groups, n_members, n_steps, n_rows, -1)
     return laid[..., 0::2], laid[..., 1::2]
 

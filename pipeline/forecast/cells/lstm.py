@@ -13,6 +13,8 @@ from torch.autograd.function import once_differentiable
 
 from pipeline.forecast.cells.base import Cell, Layer, without_missing
 
+Gates = tuple[Tensor, Tensor, Tensor, Tensor]
+
 
 class Lstm(Cell):
     """Long short-term memory.
@@ -81,16 +83,17 @@ class _Sequence(torch.autograd.Function):
         size, n_inputs, n = x.shape[:3], x.shape[-1], h.shape[-1]
         weights = torch.cat((kernel, bias), dim=1)
         weights[..., 3 * n :] *= 2  # as in _tanh
-        x_h_1 = torch.cat((x, x.new_ones(*size, n + 1)), dim=-1)
+        x_h_1 = x.new_empty(*size, n_inputs + n + 1)
+        x_h_1[..., :n_inputs], x_h_1[..., -1] = x, 1
         h_in = x_h_1[..., n_inputs:-1]
         gates, squashed, hs = x.new_empty(*size, 4 * n), x.new_empty(*size, n), x.new_empty(*size, n)
         cs = x.new_empty(len(x) + 1, *size[1:], n)
         cs[0] = c
-        steps = zip(*(a.unbind() for a in (h_in, x_h_1, gates, cs[:-1], cs[1:], squashed, hs)), strict=True)
-        for t, (h_in_t, x_h_1_t, gates_t, old_c, new_c, squashed_t, new_h) in enumerate(steps):
+        parts = (h_in, x_h_1, gates, *gates.chunk(4, dim=-1), cs[:-1], cs[1:], squashed, hs)
+        steps = zip(*(a.unbind() for a in parts), strict=True)
+        for t, (h_in_t, x_h_1_t, gates_t, i, f, o, g, old_c, new_c, squashed_t, new_h) in enumerate(steps):
             h_in_t.copy_(h if keep is None else h * keep)
             torch.bmm(x_h_1_t, weights, out=gates_t).sigmoid_()
-            i, f, o, g = gates_t.chunk(4, dim=-1)
             g.add_(g).sub_(1)
             if missing is not None:
                 _shut(i, f, o, missing[t])
@@ -109,14 +112,17 @@ class _Sequence(torch.autograd.Function):
         x_h_1, kernel, gates, cs, squashed, missing, keep = ctx.saved_tensors
         n = cs.shape[-1]
         w_x, w_h = kernel.transpose(1, 2).tensor_split([kernel.shape[1] - n], dim=-1)
+        w_h = w_h.contiguous()  # a copy costs less than products with every step's transposed one
         d_x = x_h_1.new_empty(*x_h_1.shape[:3], w_x.shape[-1]) if ctx.needs_input_grad[0] else None
         d_weights = x_h_1.new_zeros(len(kernel), x_h_1.shape[-1], 4 * n)
         d_gates = torch.empty_like(gates[0])
+        d_parts = d_gates.chunk(4, dim=-1)
         dh, dc = torch.zeros_like(dc), dc.clone()
-        steps = zip(*(a.unbind() for a in (x_h_1.transpose(2, 3), gates, cs[:-1], squashed, d_hs)), strict=True)
-        for t, (x_h_1_t, gates_t, old_c, squashed_t, d_h) in reversed(list(enumerate(steps))):
+        parts = (x_h_1.transpose(2, 3), *gates.chunk(4, dim=-1), cs[:-1], squashed, d_hs)
+        steps = zip(*(a.unbind() for a in parts), strict=True)
+        for t, (x_h_1_t, i, f, o, g, old_c, squashed_t, d_h) in reversed(list(enumerate(steps))):
             dh += d_h
-            _through_gates(gates_t, old_c, squashed_t, dh, dc, out=d_gates)
+            _through_gates((i, f, o, g), old_c, squashed_t, dh, dc, out=d_parts)
             d_weights.baddbmm_(x_h_1_t, d_gates)
             if d_x is not None:
                 torch.bmm(d_gates, w_x, out=d_x[t])
@@ -149,19 +155,21 @@ def _shut(i: Tensor, f: Tensor, o: Tensor, missing: Tensor) -> None:
     o.masked_fill_(missing, 0)
 
 
-def _through_gates(gates: Tensor, old_c: Tensor, squashed: Tensor, dh: Tensor, dc: Tensor, out: Tensor) -> None:
+def _through_gates(
+    gates: Gates, old_c: Tensor, squashed: Tensor, dh: Tensor, dc: Tensor, out: tuple[Tensor, ...]
+) -> None:
     """Backpropagate one step; sigmoid' = s (1 - s), tanh' = 1 - g^2.
 
     Args:
-        gates: i, f, o, g, shape (N, B, 4H).
+        gates: i, f, o, g, shape (N, B, H) each.
         old_c: c before the step, shape (N, B, H).
         squashed: tanh of c after it, shape (N, B, H).
         dh: Gradient of h after the step, shape (N, B, H).
         dc: Gradient of c after the step, and on return of c before it, shape (N, B, H).
-        out: Receives the gradient of what went into the gates' sigmoid and tanh, shape (N, B, 4H).
+        out: Receive the gradients of what went into the gates' sigmoid and tanh, likewise.
     """
-    i, f, o, g = gates.chunk(4, dim=-1)
-    d_i, d_f, d_o, d_g = out.chunk(4, dim=-1)
+    i, f, o, g = gates
+    d_i, d_f, d_o, d_g = out
     dh_o = dh * o
     part = dh_o * squashed
     torch.addcmul(part, part, o, value=-1, out=d_o)
