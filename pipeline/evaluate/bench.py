@@ -13,12 +13,16 @@ import numpy as np
 
 from pipeline.core.records import Readings
 from pipeline.core.settings import Settings
+from pipeline.flow.sharing import admit
 from pipeline.forecast.bank import plan_for
 from pipeline.forecast.yardstick import bare_loop
 from pipeline.runtime.session import Session
 
-STREAMS = (1, 100, 1_000, 10_000)
+STREAMS = (1, 10, 100, 1_000, 10_000, 100_000)
 SHARINGS = ("stream", "fleet")
+#: From so many streams on only a fleet is measured, with the shortest windows: else memory would not do.
+N_FLEET_ONLY, _SHORT_WINDOW = 100_000, 128
+_N_WARMED_UP = 1_000  # streams at most that are warmed up; further ones go on from copies of their state
 _ROUNDS = 5
 _READINGS_PER_ROUND = 50_000
 _TICKS = (5, 400)  # at least, at most, per round
@@ -51,7 +55,7 @@ def bench_engine(on_result: Callable[[Result], None]) -> list[Result]:
     """Measure every number of streams with every sharing; ``on_result`` is called after each."""
     results = []
     for n_streams in STREAMS:
-        for sharing in SHARINGS:
+        for sharing in SHARINGS if n_streams < N_FLEET_ONLY else ("fleet",):
             results.append(_measure(n_streams, sharing))
             on_result(results[-1])
     return results
@@ -59,12 +63,10 @@ def bench_engine(on_result: Callable[[Result], None]) -> list[Result]:
 
 def _measure(n_streams: int, sharing: str) -> Result:
     """Time engine and bare loop in turn, past the warm-up, when every stage works."""
-    settings = _settings(n_streams, sharing)
-    session = Session(settings)
+    session = warmed_up(n_streams, sharing)
     n_ticks = int(np.clip(_READINGS_PER_ROUND // n_streams, *_TICKS))
-    batches = _white_noise(n_streams, n_ticks)
-    for _ in range(settings.detection.n_warmup // n_ticks + 1):
-        session.process(next(batches), now=np.inf)
+    batches = white_noise(n_streams, n_ticks, int(session.state.windows.n[0]))
+    session.process(next(batches), now=np.inf)
     plan = plan_for(session.state.ledger.group[:n_streams])
     engine_s, bare_s = [], []
     for _ in range(_ROUNDS):
@@ -76,17 +78,32 @@ def _measure(n_streams: int, sharing: str) -> Result:
     return Result(n_streams, sharing, engine, bare, engine / bare)
 
 
-def _settings(n_streams: int, sharing: str) -> Settings:
-    data = {"streams": {"max_streams": n_streams}, "forecast": {"sharing": sharing}}
-    return Settings.model_validate(data)
+def warmed_up(n_streams: int, sharing: str) -> Session:
+    """Return a session whose streams are past the warm-up, when every stage works."""
+    streams = {"max_streams": n_streams} | ({"window_len": _SHORT_WINDOW} if n_streams >= N_FLEET_ONLY else {})
+    session = Session(Settings.model_validate({"streams": streams, "forecast": {"sharing": sharing}}))
+    n_first, n_ticks = min(n_streams, _N_WARMED_UP), 48
+    batches = white_noise(n_first, n_ticks)
+    for _ in range(session.settings.detection.n_warmup // n_ticks + 1):
+        session.process(next(batches), now=np.inf)
+    slots = admit(session.model, session.state, _names(n_streams))
+    for further in np.split(slots[n_first:], range(n_first, n_streams - n_first, n_first)):
+        group = session.state.ledger.group[further]
+        for part in session.state.parts().values():
+            part.put(further, part.take(further % n_first))
+        session.state.ledger.group[further] = group
+    return session
 
 
-def _white_noise(n_streams: int, n_ticks: int) -> Iterator[Readings]:
-    """Yield batches in which every stream has ``n_ticks`` new readings, a minute apart."""
+def _names(n_streams: int) -> list[str]:
+    return [f"s{i}" for i in range(n_streams)]
+
+
+def white_noise(n_streams: int, n_ticks: int, start: int = 0) -> Iterator[Readings]:
+    """Yield batches in which every stream has ``n_ticks`` new readings, a minute apart, from minute ``start`` on."""
     rng = np.random.default_rng(1)
-    names = [f"s{i}" for i in range(n_streams)]
+    names = _names(n_streams)
     stream = np.tile(np.arange(n_streams, dtype=np.int32), n_ticks)
-    start = 0
     while True:
         time = np.repeat(np.arange(start, start + n_ticks) * 60.0, n_streams)
         yield Readings(names, stream, time, rng.normal(size=len(time)), np.zeros(len(time), np.uint8))

@@ -30,7 +30,8 @@ def squash(value: F64, location: F64, spread: F64) -> F64:
 
 def unsquash(z: F64, location: F64, spread: F64) -> F64:
     """Return the value, in the sensor's unit, that ``squash`` maps to ``z``."""
-    return location + spread * np.sinh(z.clip(-Z_BOUND, Z_BOUND))
+    found: F64 = location + spread * np.sinh(z.clip(-Z_BOUND, Z_BOUND))
+    return found
 
 
 def features(z: F64, change: F64, time: F64, interval_ratio: F64, outlook: F64, context: F32) -> F32:

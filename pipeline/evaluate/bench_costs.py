@@ -1,0 +1,143 @@
+"""What a network's training, a stream's memory and a restart cost, each beside a yardstick of the same run.
+
+Comes in: nothing. Goes out: a line each. Refuses to know the terminal.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter, process_time
+
+import numpy as np
+
+from pipeline.core.columns import SlotArrays
+from pipeline.evaluate.bench import warmed_up, white_noise
+from pipeline.flow.snapshot import copy_model, copy_state, parse_model, parse_state
+from pipeline.forecast.bank import Plan
+from pipeline.forecast.yardstick import bare_loop
+from pipeline.runtime.session import Session
+
+_N_TAUGHT, _TRAIN_ROUNDS, _N_OLD = 64, 3, 500
+_N_RESTARTED = 10_000
+_KIB = 1024
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one thing costs.
+
+    Attributes:
+        what: In words, with the unit.
+        value: In that unit.
+        baseline: What it is held against, in words.
+        of_baseline: The baseline, in the same unit.
+        ratio: Value over baseline.
+    """
+
+    what: str
+    value: float
+    baseline: str
+    of_baseline: float
+    ratio: float
+
+    def as_dict(self) -> dict[str, float | str]:
+        """Return the columns by name."""
+        return {"bench": "cost", **asdict(self)}
+
+
+def bench_costs(n_taught: int = _N_TAUGHT, n_restarted: int = _N_RESTARTED) -> list[Cost]:
+    """Measure all of them."""
+    return [_training(n_taught), _memory("stream"), _memory("fleet"), *_restart(n_restarted)]
+
+
+def _cost(what: str, value: float, baseline: str, of_baseline: float) -> Cost:
+    return Cost(what, value, baseline, of_baseline, value / of_baseline)
+
+
+def _training(n_streams: int) -> Cost:
+    """Fine-tune a network pair per stream as the default schedule says, beside bare forward steps over as much."""
+    session = warmed_up(n_streams, "stream")
+    training, n_members = session.settings.training, session.settings.forecast.ensemble
+    batches = white_noise(n_streams, training.every, int(session.state.windows.n[0]))
+    while session.state.windows.n[0] < _N_OLD:  # young networks train twice as long
+        session.process(next(batches), now=np.inf)
+    session.fine_tune()
+    taught_s, bare_s = [], []
+    plan = Plan(slice(0, n_streams), n_streams, training.batch, None)
+    n_steps = training.steps * training.window
+    for _ in range(_TRAIN_ROUNDS):
+        session.process(next(batches), now=np.inf)
+        taught_s.append(_seconds(session.fine_tune))
+        bare_s.append(_seconds(lambda: bare_loop(session.model.network, session.model.bank, plan, n_steps)))
+    n = n_streams * training.every
+    us, bare_us = 1e6 * min(taught_s) / (n * n_members), 1e6 * min(bare_s) / n
+    return _cost("fine-tune, us per reading and network", us, "bare forward steps over its windows", bare_us)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Return the processor time that work takes, of this process."""
+    began_s = process_time()
+    work()
+    return process_time() - began_s
+
+
+def _memory(sharing: str) -> Cost:
+    """Add up the arrays of one stream: all that grows with the number of streams but its name."""
+    session = warmed_up(1, sharing)
+    parts: list[SlotArrays] = [*session.state.parts().values()]
+    if sharing == "stream":
+        parts.append(session.model.bank)
+    size = sum(array.nbytes / part.capacity for part in parts for array in part.arrays().values())
+    windows = session.state.windows
+    bare = (windows.time[0].nbytes + windows.value[0].nbytes) / _KIB
+    return _cost(f"memory per further stream, network per {sharing}, KiB", size / _KIB, "its readings and times", bare)
+
+
+def _restart(n_streams: int) -> list[Cost]:
+    """Write a fleet as a snapshot is, read it again, and score a reading of every stream."""
+    session = warmed_up(n_streams, "fleet")
+    batch = next(white_noise(n_streams, 1, int(session.state.windows.n[0])))
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("state", "model")]
+        began_s = perf_counter()
+        for path, copied in zip(paths, (copy_state(session.state, {}), copy_model(session.model)), strict=True):
+            with path.open("wb") as file:
+                file.writelines(copied.chunks())
+        written_s = perf_counter() - began_s
+        began_s = perf_counter()
+        for path in paths:
+            path.read_bytes()
+        read_s = perf_counter() - began_s
+        began_s = perf_counter()
+        _started(session, paths).process(batch, now=np.inf)
+        started_s = perf_counter() - began_s
+    bare = "reading the files"
+    of = f"{n_streams:,} streams, fleet"
+    return [
+        _cost(f"snapshot of {of}, s", written_s, bare, read_s),
+        _cost(f"start to first score with a snapshot of {of}, s", started_s, bare, read_s),
+        _cost(
+            "importing the engine, torch included, s",
+            _import_s("pipeline.runtime.session"),
+            "torch",
+            _import_s("torch"),
+        ),
+    ]
+
+
+def _started(session: Session, paths: list[Path]) -> Session:
+    """Return a session that goes on from a snapshot, as after a restart."""
+    again = Session(session.settings)
+    state, _ = parse_state(paths[0].read_bytes(), session.settings)
+    again.restore(parse_model(paths[1].read_bytes(), session.settings), state, session.tallies())
+    return again
+
+
+def _import_s(module: str) -> float:
+    """Return how long a fresh interpreter takes to import a module, seconds."""
+    began_s = perf_counter()
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)  # noqa: S603 - our own
+    return perf_counter() - began_s
