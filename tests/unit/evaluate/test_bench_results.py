@@ -46,9 +46,9 @@ def test_streams_beyond_those_warmed_up_go_on_from_copies_with_networks_of_their
 
 
 def test_stages_are_parts_of_the_whole_and_the_engine_is_left_as_it_was() -> None:
-    work = engine.advance
+    work = vars(engine)["advance"]
     costs = bench_stages.bench_stages("fleet", n_streams=2, n_rounds=2)
-    assert engine.advance is work
+    assert vars(engine)["advance"] is work
     shares = {cost.stage: cost.ratio for cost in costs}
     assert shares["all"] == 1.0
     assert 0.5 < sum(share for stage, share in shares.items() if ":" not in stage) - shares["all"] < 1.0
