@@ -56,6 +56,8 @@ class SlotArrays:
 
     def grow(self, capacity: int) -> None:
         """Enlarge to ``capacity`` slots, the new ones initial; existing slots keep their numbers."""
+        if capacity == self.capacity:
+            return
         for f in fields(self):
             old = getattr(self, f.name)
             new = np.full((capacity, *old.shape[1:]), f.metadata["fill"], f.metadata["dtype"])
@@ -78,9 +80,23 @@ class SlotArrays:
             ValueError: A row is missing or has another dtype or shape.
         """
         for name, array in self.arrays().items():
-            row = rows.get(name)
-            expected = (len(slots), *array.shape[1:])
-            if row is None or row.shape != expected or row.dtype != array.dtype:
-                got = "nothing" if row is None else f"{row.dtype}{row.shape}"
-                raise ValueError(f"{type(self).__name__}.{name}: expected {array.dtype}{expected}, got {got}")
-            array[slots] = row
+            array[slots] = self._fitting(name, rows, len(slots))
+
+    def adopt(self, rows: Mapping[str, AnyArray], capacity: int) -> None:
+        """Take over rows made by ``take`` as all the slots there are: written to from now on, and not copied.
+
+        Raises:
+            ValueError: A row is missing or has another dtype or shape.
+        """
+        taken = {name: self._fitting(name, rows, capacity) for name in self.arrays()}
+        for name, row in taken.items():
+            setattr(self, name, np.require(row, requirements=["C", "W", "A"]))
+
+    def _fitting(self, name: str, rows: Mapping[str, AnyArray], n: int) -> AnyArray:
+        """Return ``n`` rows of one array, or say why they do not fit."""
+        row, array = rows.get(name), getattr(self, name)
+        expected = (n, *array.shape[1:])
+        if row is None or row.shape != expected or row.dtype != array.dtype:
+            got = "nothing" if row is None else f"{row.dtype}{row.shape}"
+            raise ValueError(f"{type(self).__name__}.{name}: expected {array.dtype}{expected}, got {got}")
+        return row

@@ -8,7 +8,6 @@ from hashlib import sha256
 import numpy as np
 
 from pipeline.core.columns import AnyArray, SlotArrays
-from pipeline.core.records import I64
 from pipeline.core.settings import Settings
 from pipeline.flow.sealing import SnapshotError, chunks, parse, seal, unseal
 from pipeline.flow.sharing import networks
@@ -67,12 +66,12 @@ def unpack(data: bytes, settings: Settings) -> State:
 
 def _state(arrays: dict[str, AnyArray], metadata: Mapping[str, str], settings: Settings) -> State:
     names = json.loads(metadata[_NAMES])
-    state = State.empty(settings, capacity=max(1, len(names)))
+    state = State.empty(settings, capacity=1)
     state.table.restore(names)
-    slots = np.arange(len(names))
     for part, stage in state.parts().items():
         own = {name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(f"{part}.")}
-        _put(stage, slots, own)
+        _adopt(stage, own, len(names))
+        stage.grow(max(1, len(names)))
     wire(settings, state)  # of streams packed apart, sources lie in other slots now, or are not there
     give_ranges(settings.health, state, state.table.live.tolist())
     return state
@@ -96,8 +95,8 @@ def unpack_model(data: bytes, settings: Settings) -> Model:
 def _model(arrays: dict[str, AnyArray], settings: Settings) -> Model:
     n_groups = len(arrays["key"]) if "key" in arrays else 0
     network = network_for(settings.forecast)
-    bank = empty_bank(n_groups, network, settings.forecast.ensemble)
-    _put(bank, np.arange(n_groups), arrays)
+    bank = empty_bank(0, network, settings.forecast.ensemble)
+    _adopt(bank, arrays, n_groups)
     return Model(settings, bank, network)
 
 
@@ -170,9 +169,9 @@ def _parse(data: bytes, magic: bytes) -> tuple[dict[str, AnyArray], dict[str, st
     return arrays, texts
 
 
-def _put(part: SlotArrays, slots: I64, arrays: dict[str, AnyArray]) -> None:
+def _adopt(part: SlotArrays, arrays: dict[str, AnyArray], capacity: int) -> None:
     """Restore one part, or say which array does not fit."""
     try:
-        part.put(slots, arrays)
+        part.adopt(arrays, capacity)
     except ValueError as error:
         raise SnapshotError(f"snapshot made with other settings: {error}") from error

@@ -1,6 +1,7 @@
 """Per-stream arrays: growing keeps, resetting clears, what is taken can be put back."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -61,5 +62,19 @@ def test_rows_of_another_shape_or_type_are_refused(broken: AnyArray | None) -> N
     rows = {name: row for name, row in numbered(1).take(np.array([0])).items() if name != "ring"}
     if broken is not None:
         rows["ring"] = broken
-    with pytest.raises(ValueError, match=r"Level\.ring: expected float32\(1, 3\), got"):
-        Level.empty(1, window=3).put(np.array([0]), rows)
+    level = Level.empty(1, window=3)
+    for take_over in (partial(level.put, np.array([0]), rows), partial(level.adopt, rows, 1)):
+        with pytest.raises(ValueError, match=r"Level\.ring: expected float32\(1, 3\), got"):
+            take_over()
+
+
+def test_rows_that_are_adopted_are_written_to_and_those_that_cannot_be_are_copied() -> None:
+    rows = numbered(4).take(np.arange(4))
+    rows["n"].flags.writeable = False
+    level = Level.empty(1, window=3)
+    level.adopt(rows, 4)
+    level.reset(np.array([2]))
+    assert level.capacity == 4
+    assert np.isnan(rows["ring"][2]).all()
+    assert level.n.tolist() == [0, -1, 7, -3]
+    assert rows["n"].tolist() == [0, -1, -2, -3]
