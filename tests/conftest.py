@@ -112,10 +112,15 @@ def free_port() -> int:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests with a broker one after the other: they measure, and daemons of their own keep the cores busy."""
+    """Run tests with a broker one after the other: they measure, and daemons of their own keep the cores busy.
+
+    Of the others, those of a file of tests/integration share what they set up: minutes of runs over recordings.
+    """
     for item in items:
         if item.get_closest_marker("broker"):
             item.add_marker(pytest.mark.xdist_group("broker"))
+        elif item.path.parent.name == "integration":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(autouse=True)

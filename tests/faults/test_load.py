@@ -66,6 +66,7 @@ def test_5000_messages_a_second(
     behind_s = wait_until(lambda: box.metric('readings_total{outcome="accepted"}') >= n, "all is scored")
     wait_until(lambda: box.metric("outbox_depth") == 0, "all is published")
     commit_s = quantile(box, "journal_commit_duration_seconds", 0.99)
+    wait_until(lambda: box.metric("finetune_runs_total") > 0, "networks are fine-tuned beside it")
     fine_tunes = box.metric("finetune_runs_total")
     assert box.terminate() == 0
     ear.close()
@@ -84,7 +85,6 @@ def test_5000_messages_a_second(
         load_average=os.getloadavg()[0],
     )
     assert found.times == expected_times(load.plan, n)
-    assert fine_tunes > 0, "ingest kept up beside them"
     if is_long:
         assert n >= 0.98 * rate * seconds
         assert commit_s <= COMMIT_P99_S
