@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.core.records import F64, Readings
 from pipeline.core.settings import Settings
 from pipeline.runtime.clocks import SystemClock
-from pipeline.runtime.lag import Lag
+from pipeline.runtime.lag import SWITCH_S, Lag
 from pipeline.runtime.session import Session
 from pipeline.runtime.telemetry import Telemetry
 from pipeline.sinks.exporter import Exporter
@@ -138,7 +138,8 @@ def bench_scrape(n_with_series: int, n_streams: int = N_STREAMS, turns: int = 3,
         turns: Turns of either kind.
         turn_s: How long one takes, seconds.
     """
-    fleet = _Fleet(n_streams, n_with_series)
+    fleet, switch_s = _Fleet(n_streams, n_with_series), sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)  # as the daemon does
     try:
         fleet.warm_up()
         alone: list[float] = []
@@ -153,6 +154,7 @@ def bench_scrape(n_with_series: int, n_streams: int = N_STREAMS, turns: int = 3,
                 lines = scraper.communicate()[0].splitlines()
             told += [(float(line.split()[0]), int(line.split()[1])) for line in lines if len(line.split()) == 2]  # noqa: PLR2004 - a whole line
     finally:
+        sys.setswitchinterval(switch_s)
         fleet.close()
     took_s = [seconds for seconds, _ in told]
     return ScrapeCost(

@@ -7,6 +7,7 @@ know how any stage works.
 """
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +25,7 @@ from pipeline.runtime.clocks import SystemClock
 from pipeline.runtime.follow_up import FollowUp
 from pipeline.runtime.intake import checked_routes, take_in
 from pipeline.runtime.keeper import Keeper
-from pipeline.runtime.lag import Lag
+from pipeline.runtime.lag import SWITCH_S, Lag
 from pipeline.runtime.life import LifeSigns
 from pipeline.runtime.life_routes import life_routes
 from pipeline.runtime.onlooker import Onlooker
@@ -160,6 +161,7 @@ class Daemon:
         self._is_reload_due = True
 
     def _start(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
         metrics, mqtt = self._settings.metrics, self._settings.mqtt
         self._restore()
         self._refresh()

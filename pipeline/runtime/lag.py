@@ -6,6 +6,10 @@ from contextlib import contextmanager
 from pipeline.core.clock import Clock
 from pipeline.sources.inbox import Inbox, Message
 
+#: Threads of the endpoint keep the interpreter from the worker for so long at most. Python's 5 ms, many times a batch,
+#: made a batch wait for the whole of a large scrape.
+SWITCH_S = 0.0005
+
 
 class Lag:
     """The wait of the oldest message; the worker notes it, any thread may ask.
