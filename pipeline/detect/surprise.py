@@ -152,7 +152,7 @@ class Surprise(History):
         threshold, low, at, from_ = self._fitted(ix, which, 0)
         found = _body(value, low, threshold, from_, at)
         row, view = (value > threshold).nonzero()  # few
-        excess = self.excess[ix, which][row, view] * LN_10
+        excess = self.excess[ix][row, view + which.start] * LN_10
         with np.errstate(over="ignore", invalid="ignore"):
             found[row, view] = at[row, 0] + (value[row, view] - threshold[row, view]) / excess
         return found
@@ -161,14 +161,14 @@ class Surprise(History):
         """Return the decades of the sizes, Pareto beyond the threshold, 0 for unknown ones, shape (A, E + 1)."""
         threshold, low, at, from_ = self._fitted(ix, self.statistics.sizes, 1)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            beyond = at + np.log10(value / threshold) / self.excess[ix, self.statistics.sizes]
+            beyond = at + np.log10(value / threshold) / self.excess[ix][:, self.statistics.sizes]
         found = np.where(value > threshold, beyond, _body(value, low, threshold, from_, at))
         return np.minimum(np.where(np.isnan(value), 0.0, found), MAX_SCORE)
 
     def _fitted(self, ix: Slots, which: slice, share: int) -> tuple[F64, F64, F64, F64]:
         """Return threshold and lower knot, shape (A, M), and their decades, shape (A, 1)."""
-        threshold, low = self.threshold[ix, which].astype(np.float64), self.low[ix, which].astype(np.float64)
-        at, from_ = (found[ix, share, None].astype(np.float64) for found in (self.threshold_score, self.low_score))
+        threshold, low = (found[ix][:, which].astype(np.float64) for found in (self.threshold, self.low))
+        at, from_ = (found[ix, share].astype(np.float64)[:, None] for found in (self.threshold_score, self.low_score))
         return threshold, low, at, from_
 
     def learn(self, ix: Slots, slots: I64, found: Found, teaches: Bool) -> None:

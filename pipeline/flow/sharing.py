@@ -48,10 +48,11 @@ def admit(model: Model, state: State, names: Sequence[str]) -> I64:
     Returns:
         Slot of each name, -1 where it is refused, int64, shape (len(names),).
     """
-    known = set(state.table.live.tolist()) if any(name not in state.table for name in names) else None
-    slots = state.table.admit(names)
-    if known is None:
+    slots = state.table.known(names)
+    if slots is not None:
         return slots
+    known = set(state.table.live.tolist())
+    slots = state.table.admit(names)
     fresh = np.array(sorted(set(slots[slots >= 0].tolist()) - known), np.int64)
     if len(fresh):
         needed = len(state.table.names)

@@ -61,7 +61,13 @@ class StreamTable:
 
         Refused are names that are not stream names, and new ones beyond ``max_streams``.
         """
-        return np.array([self._slot(name) for name in names], np.int64)
+        known = self.known(names)
+        return np.array([self._slot(name) for name in names], np.int64) if known is None else known
+
+    def known(self, names: Sequence[str]) -> I64 | None:
+        """Return the slot of each name, or None where one of them has none."""
+        slots = list(map(self._slots.get, names))
+        return None if None in slots else np.array(slots, np.int64)
 
     def _slot(self, name: str) -> int:
         slot = self._slots.get(name)
