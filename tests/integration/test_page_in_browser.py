@@ -123,6 +123,7 @@ def test_a_fault_appears_without_a_reload(
         assert len(took_s) < len(SENSORS), took_s
         took_s.append(_shown_after_s(mill, browser, SENSORS[len(took_s)]))
     browser.wait_for("document.getElementById('detail-title').textContent === 'press-1/oil'")
+    assert browser.run("document.querySelector('.stream[aria-current=true] .name').textContent") == "press-1/oil"
     assert "critical episode" in browser.run("document.querySelector('.stream .verdict').textContent")
     browser.wait_for("document.querySelector('.chart').getAttribute('aria-label').includes('1 episodes')")
     chart = browser.run("Foretell.shown.data")

@@ -26,8 +26,8 @@
     isAsking = true;
     try {
       const fleet = await ask(`/page/fleet.json?since=${revision}&find=${encodeURIComponent(find)}`);
-      showFleet(fleet);
       if (!isChosenByHand) follow(fleet.streams);
+      showFleet(fleet);
       if (chosen) showStream(await ask(`/page/stream.json?name=${encodeURIComponent(chosen)}`));
     } catch (error) {
       state("warn", `no answer from the daemon (${error.message})`);
