@@ -56,7 +56,7 @@ def _discovery_read(incoming: Incoming, content: Content, memory: Memory) -> Fou
     base = word(values.get("~"))
     topic = f"{base}{topic[1:]}" if topic.startswith("~") else f"{topic[:-1]}{base}" if topic.endswith("~") else topic
     path = template_path(_either(values, "val_tpl", "value_template"))
-    if topic and path is not None and incoming.levels[1] in {"sensor", "number"}:
+    if topic and path is not None and incoming.levels[1:2] in {("sensor",), ("number",)}:
         kind = _either(values, "stat_cla", "state_class")
         unit = _either(values, "unit_of_meas", "unit_of_measurement")[:_MAX_UNIT]
         low, high = (value if isinstance(value := values.get(key), float) else None for key in ("min", "max"))

@@ -158,7 +158,7 @@ def _victron_read(incoming: Incoming, content: Content, memory: Memory) -> Found
         low, high = (_limit(values.get(key)) for key in ("min", "max"))
         if low is not None or high is not None:
             found.priors["", "value"] = Prior(low=low, high=high)
-    topic = f"R/{incoming.levels[1]}/keepalive" if incoming.levels[0] == "N" else ""
+    topic = f"R/{incoming.levels[1]}/keepalive" if incoming.levels[0] == "N" and len(incoming.levels) > 1 else ""
     if topic and incoming.arrival_s - memory.asked_s.get(topic, float("-inf")) >= _KEEPALIVE_S:
         memory.asked_s.put(topic, incoming.arrival_s)
         found.requests.append(Request(topic, b'{"keepalive-options":["suppress-republish"]}', "Victron keepalive"))

@@ -129,6 +129,17 @@ def test_any_order_of_messages_is_survived(messages: list[tuple[str, bytes]]) ->
         check(decode(topic, payload, ARRIVAL_S, [EVERYTHING], memory))
 
 
+@pytest.mark.parametrize("route", FORCED, ids=lambda route: route.profile)
+def test_a_forced_profile_survives_topics_that_are_too_short_for_it(route: Route) -> None:
+    """``make fuzz`` found one after a million messages: the first level alone of a family's topic."""
+    short = {"/".join(topic.split("/")[:n]) for topic in TOPICS for n in (1, 2, 3)}
+    payloads = {*PAYLOADS, b'{"value": null}', b'{"state_topic": "a", "value_template": "{{ value_json.b }}"}'}
+    for topic in sorted(short):
+        memory = Memory()
+        for payload in sorted(payloads):
+            check(decode(topic, payload, ARRIVAL_S, [route], memory))
+
+
 def check(decoded: Decoded | Rejection | Ignored) -> None:
     if isinstance(decoded, Decoded):
         for name, time_s, value in decoded.readings:
