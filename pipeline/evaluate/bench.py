@@ -25,7 +25,7 @@ N_FLEET_ONLY, _SHORT_WINDOW = 100_000, 128
 _N_WARMED_UP = 1_000  # streams at most that are warmed up; further ones go on from copies of their state
 _ROUNDS = 5
 _READINGS_PER_ROUND = 50_000
-_TICKS = (5, 400)  # at least, at most, per round
+_TICKS = (10, 400)  # at least, at most, per round; in ten the histories of all streams close a block
 
 
 @dataclass(frozen=True)
