@@ -357,9 +357,10 @@ class MqttSource:
 def _user_properties(message: paho.MQTTMessage) -> tuple[tuple[str, str], ...]:
     """Return the first user properties and the content type, none of them long."""
     told = message.properties
-    if told is None or told.isEmpty():  # type: ignore[no-untyped-call]  # paho's own gap
+    user, content_type = getattr(told, "UserProperty", ()), getattr(told, "ContentType", "")
+    if not user and not content_type:  # nearly always; paho's own isEmpty looks through all properties there are
         return ()
-    pairs = [*getattr(told, "UserProperty", ())[:MAX_PROPERTIES], ("content-type", getattr(told, "ContentType", ""))]
+    pairs = [*user[:MAX_PROPERTIES], ("content-type", content_type)]
     return tuple((key, value) for key, value in pairs if value and len(key) + len(value) <= MAX_PROPERTY_CHARS)
 
 
