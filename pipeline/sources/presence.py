@@ -50,10 +50,10 @@ class Presence:
         connection.client.on_message = connection.guarded(self._on_message)
 
     def _on_up(self) -> None:
-        """Leave our name, once; after each later connect look whose is there."""
-        if self._left is None or not self._left.is_published():
-            self._left = self._leave(self.topic, self._own)
-        else:
+        """Leave our name, once; after each later connect, when the broker has had it, look whose is there."""
+        if self._left is None:
+            self._left = self._leave(self.topic, self._own)  # sent again by the client until it is acknowledged
+        elif self._left.is_published():
             self._connection.client.subscribe(self.topic, qos=0)
 
     def _on_message(self, _client: object, _data: object, message: Retained) -> None:

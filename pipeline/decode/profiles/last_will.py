@@ -10,7 +10,6 @@ from pipeline.decode.memory import Memory
 
 #: Words that say that a device is gone, lower case; Homie's ``$state`` among them.
 GONE = frozenset({"offline", "lost", "disconnected", "dead", "false", "0"})
-_BACK = frozenset({"online"})
 _ENDS = frozenset({"LWT", "availability", "online", "connected"})
 #: First levels that are no part of a device's name, by the family that puts them there.
 _BASES = frozenset({"zigbee2mqtt", "shellies"})
@@ -51,7 +50,7 @@ def _any(_content: Content) -> bool:
 
 def _is_status(content: Content) -> bool:
     """Tell a node's status from a valve's or a job's: only these two words are a will's."""
-    return isinstance(content, str) and content.lower() in {"offline"} | _BACK
+    return isinstance(content, str) and content.lower() in {"online", "offline"}
 
 
 def _read(_incoming: Incoming, content: Content, _memory: Memory) -> Found:
