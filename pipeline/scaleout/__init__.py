@@ -1,0 +1,1 @@
+"""The same engine beyond one machine: an ingest log of segments, and Spark that scores it."""
