@@ -10,6 +10,7 @@ import typer
 
 from pipeline.cli.alerts import alerts
 from pipeline.cli.bench import bench
+from pipeline.cli.bridge import bridge
 from pipeline.cli.config import check_config, init
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
@@ -43,6 +44,7 @@ app.command("check-config")(check_config)
 app.add_typer(alerts, name="alerts")
 app.command("what-if")(what_if)
 app.add_typer(evaluate, name="evaluate")
+app.command()(bridge)
 app.command()(bench)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pipeline.core.alert_settings import AlertSettings
+from pipeline.core.bridge_settings import BridgeSettings
 from pipeline.core.device_settings import DeviceSettings
 from pipeline.core.edge_settings import (
     MetricsSettings,
@@ -168,6 +169,7 @@ class Settings(Section):
     metrics: MetricsSettings = MetricsSettings()
     page: PageSettings = PageSettings()
     store: StoreSettings = StoreSettings()
+    bridge: BridgeSettings = BridgeSettings()
     runtime: RuntimeSettings = RuntimeSettings()
 
     @model_validator(mode="after")

@@ -33,8 +33,8 @@ from pipeline.runtime.operator_token import make_token
 from pipeline.runtime.rejection_log import RejectionLog
 from pipeline.runtime.reload import merged
 from pipeline.runtime.session import FleetView, Session
-from pipeline.runtime.status import edge_figures, status_document
-from pipeline.runtime.telemetry import Telemetry, foretell_version
+from pipeline.runtime.status import edge_figures, foretell_version, status_document
+from pipeline.runtime.telemetry import Telemetry
 from pipeline.runtime.teller import Teller
 from pipeline.runtime.tuner import Tuner
 from pipeline.runtime.word_desk import WordDesk

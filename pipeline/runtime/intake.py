@@ -67,6 +67,7 @@ class Intake:
         requests: What should be asked of publishers.
         n_lost: Messages that publishers' own counts show to be lost.
         dead: Devices that publishers say are gone, by the beginning of their streams' names, in order.
+        n_rows: Readings of each message, in the order of the messages.
     """
 
     readings: Readings
@@ -77,6 +78,7 @@ class Intake:
     requests: Sequence[Request] = ()
     n_lost: int = 0
     dead: Sequence[str] = ()
+    n_rows: Sequence[int] = ()
 
 
 def take_in(
@@ -112,10 +114,12 @@ class _Batch:
         self._requests: list[Request] = []
         self._dead: list[str] = []
         self._n_lost = 0
+        self._n_rows: list[int] = []
 
     def take(self, messages: Sequence[Message]) -> Intake:
         for message in messages:
             properties = message.origin.properties
+            n_before = len(self._rows)
             decoded = decode(message.topic, message.payload, message.arrival_s, self._routes, self._memory, properties)
             if isinstance(decoded, Decoded):
                 self._accept(message, decoded)
@@ -123,8 +127,9 @@ class _Batch:
                 self._outcomes["ignored"] += 1
             else:
                 self._reject(message, decoded)
+            self._n_rows.append(len(self._rows) - n_before)
         readings = _columns(list(self._slots), self._rows)
-        told = (self._priors, self._requests, self._n_lost, self._dead)
+        told = (self._priors, self._requests, self._n_lost, self._dead, self._n_rows)
         return Intake(readings, self._outcomes, self._skipped, self._samples, *told)
 
     def _accept(self, message: Message, decoded: Decoded) -> None:

@@ -9,18 +9,19 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.core.columns import AnyArray
 from pipeline.core.operator_words import Word
 from pipeline.core.priors import Prior
-from pipeline.core.records import U16, U64, Readings
+from pipeline.core.records import Readings
 from pipeline.flow.learning import Taught
 from pipeline.flow.lesson_bytes import pack_learnt, unpack_learnt
 from pipeline.flow.lessons import Lesson
 from pipeline.runtime.follow_up import FollowUp
+from pipeline.runtime.repeats import NOTHING_RECEIVED, Received
 from pipeline.runtime.session import Session
 
 _BATCH, _LEARNT, _MERGED, _ADMISSION, _WORD, _TICK = b"B", b"L", b"M", b"A", b"W", b"T"
@@ -28,24 +29,6 @@ _GONE, _LISTEN, _TOLD = b"G", b"C", b"P"
 _HEAD = struct.Struct("<dBIII")  # now, is the session new, receipts, bytes of names, rows
 _COLUMNS = (np.int32, np.float64, np.float64, np.uint8)
 _FAST = 1  # of zlib: times and names shrink to a third for 2 ms per 10,000 readings
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """What identifies messages when they come again.
-
-    Attributes:
-        is_new_session: The broker had begun a new session: what came before it comes no more.
-        mids: Packet identifiers, uint16, shape (M,).
-        digests: Of topic and payload, uint64, shape (M,).
-    """
-
-    is_new_session: bool
-    mids: U16
-    digests: U64
-
-
-NOTHING_RECEIVED = Received(is_new_session=False, mids=np.zeros(0, np.uint16), digests=np.zeros(0, np.uint64))
 
 
 def pack_batch(received: Received, readings: Readings, now: float) -> bytes:

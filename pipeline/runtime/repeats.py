@@ -6,19 +6,41 @@ twice. The broker may wait for ``RECEIVE_MAXIMUM`` acknowledgements at most, so 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
 
-from pipeline.runtime.journal_entries import Received
+from pipeline.core.records import U16, U64
 from pipeline.sources.inbox import Message
 
 #: Messages remembered, a few times what a broker may have in flight.
 N_REMEMBERED = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What identifies messages when they come again.
+
+    Attributes:
+        is_new_session: The broker had begun a new session: what came before it comes no more.
+        mids: Packet identifiers, uint16, shape (M,).
+        digests: Of topic and payload, uint64, shape (M,).
+    """
+
+    is_new_session: bool
+    mids: U16
+    digests: U64
+
+
+NOTHING_RECEIVED = Received(is_new_session=False, mids=np.zeros(0, np.uint16), digests=np.zeros(0, np.uint64))
+
+
 class Repeats:
     """Remembers the newest messages of a session.
+
+    Args:
+        n_remembered: So many; more than the broker has in flight, less than there are packet identifiers.
 
     Attributes:
         n_dropped: Messages that had been dealt with before, and came again.
@@ -32,8 +54,9 @@ class Repeats:
         ([1, 0, 0], 2)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, n_remembered: int = N_REMEMBERED) -> None:
         self.n_dropped = 0
+        self._n_remembered = n_remembered
         self._session = 0
         self._digests: dict[tuple[int, int], int] = {}  # by session and packet identifier, oldest first
 
@@ -73,7 +96,7 @@ class Repeats:
         found: list[tuple[int, int]] = []
         for received in newest_first:
             found += zip(received.mids[::-1].tolist(), received.digests[::-1].tolist(), strict=True)
-            if received.is_new_session or len(found) >= N_REMEMBERED:
+            if received.is_new_session or len(found) >= self._n_remembered:
                 break
         for mid, digest in reversed(found):
             self._remember((0, mid), digest)
@@ -81,7 +104,7 @@ class Repeats:
     def _remember(self, key: tuple[int, int], digest: int) -> None:
         self._digests.pop(key, None)
         self._digests[key] = digest
-        if len(self._digests) > N_REMEMBERED:
+        if len(self._digests) > self._n_remembered:
             del self._digests[next(iter(self._digests))]
 
 

@@ -1,11 +1,26 @@
 """Runs a daemon in the foreground, by the signals that stop it and make it read its configuration again."""
 
 import signal
+from typing import Protocol
 
-from pipeline.runtime.daemon import Daemon
+
+class Foreground(Protocol):
+    """What runs until it is stopped."""
+
+    def run(self) -> None:
+        """Run until ``stop`` is called."""
+        ...
+
+    def stop(self) -> None:
+        """Make ``run`` finish and return; callable from a signal handler."""
+        ...
+
+    def reload(self) -> None:
+        """Take the configuration as it is now; callable from a signal handler."""
+        ...
 
 
-def run_until_signalled(daemon: Daemon) -> None:
+def run_until_signalled(daemon: Foreground) -> None:
     """Run a daemon in the main thread until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 
     A second signal to stop ends the process at once.

@@ -6,14 +6,17 @@ in size. This module refuses to know how they are served or printed.
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 from pipeline.core.records import Health
 from pipeline.runtime.intake import Sample
 from pipeline.runtime.life import Life
-from pipeline.runtime.session import FleetView
 from pipeline.sinks.alerts import iso_time
 from pipeline.sources.mqtt import MqttSource
+
+if TYPE_CHECKING:  # a bridge has no session, and no torch
+    from pipeline.runtime.session import FleetView
 
 #: Version of the keys; raised when one changes its meaning or goes away.
 STATUS_VERSION = 1
@@ -21,7 +24,7 @@ STATUS_VERSION = 1
 MAX_LISTED = 100
 
 
-def status_document(life: Life, view: FleetView, figures: Mapping[str, Any]) -> dict[str, Any]:
+def status_document(life: Life, view: "FleetView", figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document.
 
     Args:
@@ -78,6 +81,14 @@ def edge_figures(source: MqttSource, broker: str) -> dict[str, Any]:
             "n_connects": connection.n_connects,
         }
     }
+
+
+def foretell_version() -> str:
+    """Return the version of the installed distribution; ``unknown`` when run from a bare checkout."""
+    try:
+        return version("foretell")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def rejection_samples(counts: Mapping[str, int], last: Mapping[str, Sample]) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipeline.core.alert_records import SEVERITIES
@@ -20,7 +19,7 @@ from pipeline.runtime.intake import Intake, Sample
 from pipeline.runtime.lag import Lag
 from pipeline.runtime.process_figures import process_figures
 from pipeline.runtime.session import FleetView, Session
-from pipeline.runtime.status import rejection_samples
+from pipeline.runtime.status import foretell_version, rejection_samples
 from pipeline.sinks.alerts import iso_time
 from pipeline.sinks.exporter import by_stream, worst_streams
 from pipeline.sinks.exposition import Exemplified, Lazy, SampleMap, Samples, Snapshot
@@ -170,14 +169,6 @@ class Telemetry:
             "episodes_open": _by_label(dict.fromkeys(SEVERITIES, 0) | Counter(each.severity for each in view.episodes)),
             "metric_series": {(): float(len(worst))},
         }
-
-
-def foretell_version() -> str:
-    """Return the version of the installed distribution; ``unknown`` when run from a bare checkout."""
-    try:
-        return version("foretell")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _column(view: FleetView, values: F64, index: I64) -> Lazy:

@@ -121,6 +121,11 @@ CATALOGUE = (
     MetricSpec("disk_size_bytes", "gauge", (), "Size of the disk that holds the state."),
     MetricSpec("checkpoint_age_seconds", "gauge", (), "Time since the newest snapshot."),
     MetricSpec("checkpoint_size_bytes", "gauge", (), "Bytes that the newest snapshot wrote."),
+    MetricSpec("log_position", "gauge", (), "Position that the next reading of the ingest log gets."),
+    MetricSpec("log_readings_total", "counter", (), "Readings that the bridge has written to the ingest log."),
+    MetricSpec("log_segments_total", "counter", (), "Segments that the bridge has written."),
+    MetricSpec("log_bytes_total", "counter", (), "Bytes of these segments."),
+    MetricSpec("log_commit_duration_seconds", "histogram", (), "Duration of writing a segment, to the disk and back."),
     MetricSpec(
         "stale_acks_total",
         "counter",

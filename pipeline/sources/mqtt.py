@@ -53,6 +53,7 @@ class Connection:
         settings: Broker, credentials and MQTT version.
         client_id: Client id; the broker allows one connection of each.
         keep_session: The broker holds our subscriptions and messages while we are away.
+        receive_maximum: Unacknowledged messages that the broker may send ahead; MQTT 5 tells it.
 
     Attributes:
         client: The paho client.
@@ -68,7 +69,15 @@ class Connection:
         UsageError: The password or a TLS file is missing, wrong or readable by others.
     """
 
-    def __init__(self, settings: MqttSettings, client_id: str, *, keep_session: bool) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        client_id: str,
+        *,
+        keep_session: bool,
+        receive_maximum: int = RECEIVE_MAXIMUM,
+    ) -> None:
+        self._receive_maximum = receive_maximum
         self._settings = settings
         self._client_id = client_id
         self._keep_session = keep_session
@@ -166,7 +175,7 @@ class Connection:
     def _properties(self) -> Properties:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own gap
         properties.SessionExpiryInterval = SESSION_EXPIRY_S if self._keep_session else 0
-        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.ReceiveMaximum = self._receive_maximum
         properties.MaximumPacketSize = MAX_PACKET_BYTES
         return properties
 
@@ -254,6 +263,7 @@ class MqttSource:
         max_payload_bytes: Longer payloads are cut one byte past this, so that the decoder sees
             that they are too large and memory does not.
         keep_session: The broker holds messages for us while we are away.
+        receive_maximum: Unacknowledged messages that the broker may send ahead; MQTT 5 tells it.
 
     Attributes:
         connection: The connection underneath.
@@ -271,8 +281,11 @@ class MqttSource:
         max_payload_bytes: int,
         *,
         keep_session: bool = True,
+        receive_maximum: int = RECEIVE_MAXIMUM,
     ) -> None:
-        self.connection = Connection(settings, settings.client_id, keep_session=keep_session)
+        self.connection = Connection(
+            settings, settings.client_id, keep_session=keep_session, receive_maximum=receive_maximum
+        )
         self.connection.on_up = self._subscribe
         self.connection.client.on_message = self._on_message
         self.connection.client.on_unsubscribe = self.connection.guarded(self._on_unsubscribe)

@@ -91,8 +91,12 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def lock_folder(folder: Path) -> int:
+def lock_folder(folder: Path, where: str = "store.path") -> int:
     """Make a folder, and lock it until the handle returned is closed or the process ends.
+
+    Args:
+        folder: The folder.
+        where: Setting that names it, for errors.
 
     Raises:
         UsageError: It cannot be made or written, or another daemon has it.
@@ -102,14 +106,26 @@ def lock_folder(folder: Path) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise UsageError("store.path", f"cannot use {folder}: {error.strerror}", remedy) from None
+        raise UsageError(where, f"cannot use {folder}: {error.strerror}", remedy) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(handle)
         problem = f"another daemon uses {folder}" if error.errno == errno.EWOULDBLOCK else f"cannot lock {folder}"
-        raise UsageError("store.path", problem, "stop it, or give each daemon a folder of its own") from None
+        raise UsageError(where, problem, "stop it, or give each daemon a folder of its own") from None
     return handle
+
+
+def disk_figures(folder: Path) -> dict[str, float]:
+    """Return room and size of the disk that holds a folder, bytes, by metric name; nothing where it does not tell."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return {}
+    return {
+        "disk_free_bytes": float(disk.f_bavail * disk.f_frsize),
+        "disk_size_bytes": float(disk.f_blocks * disk.f_frsize),
+    }
 
 
 class Ballast:

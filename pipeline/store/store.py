@@ -17,7 +17,15 @@ from typing import Any
 
 from pipeline.core.store_settings import StoreSettings
 from pipeline.store.database import DamagedError, connect, transaction, translated
-from pipeline.store.files import Ballast, StoreFullError, lock_folder, read_named, sync_folder, write_named
+from pipeline.store.files import (
+    Ballast,
+    StoreFullError,
+    disk_figures,
+    lock_folder,
+    read_named,
+    sync_folder,
+    write_named,
+)
 from pipeline.store.pins import Pin, bounded, dump_pins, load_pins
 from pipeline.store.sealed import seal, unseal
 
@@ -229,14 +237,7 @@ class Store:
 
     def disk_figures(self) -> dict[str, float]:
         """Return room and size of the disk, bytes, by metric name; nothing where it does not tell."""
-        try:
-            disk = os.statvfs(self.folder)
-        except OSError:
-            return {}
-        return {
-            "disk_free_bytes": float(disk.f_bavail * disk.f_frsize),
-            "disk_size_bytes": float(disk.f_blocks * disk.f_frsize),
-        }
+        return disk_figures(self.folder)
 
     def size_bytes(self) -> int:
         """Return the size of the database, bytes."""

@@ -53,6 +53,7 @@ def test_help_imports_nothing_heavy_and_lists_every_command(repository: Path) ->
         "status",
         "explain-message",
         "record",
+        "bridge",
         "simulate",
         "bench",
     ):
@@ -71,6 +72,7 @@ def test_the_help_of_every_command_is_light_and_shows_an_example(repository: Pat
         "status",
         "explain-message",
         "record",
+        "bridge",
         "bench",
     ):
         text, imported = help_of(repository, command)

@@ -27,10 +27,10 @@ def box_at(tmp_path: Path) -> Iterator[Callable[..., Box]]:
     """Make daemons for a broker's port, killed at the end; the first has ``tmp_path / box-0`` for its folder."""
     boxes: list[Box] = []
 
-    def make(port: int, **more: Any) -> Box:  # noqa: ANN401 - arguments of Box
+    def make(port: int, kind: type[Box] = Box, **more: Any) -> Box:  # noqa: ANN401 - arguments of Box
         folder = tmp_path / f"box-{len(boxes)}"
         folder.mkdir()
-        boxes.append(Box(folder, port, 10_000 + secrets.randbelow(10_000), **more))
+        boxes.append(kind(folder, port, 10_000 + secrets.randbelow(10_000), **more))
         return boxes[-1]
 
     yield make

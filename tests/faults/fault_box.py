@@ -82,6 +82,8 @@ class Box:
         patch: Python that runs first, to break something of the daemon's.
     """
 
+    verb = "run"
+
     def __init__(
         self,
         folder: Path,
@@ -119,7 +121,7 @@ class Box:
         """Start it; returns at once."""
         assert self._process is None
         with self.log.open("ab") as log:
-            command = [sys.executable, "-c", f"{self.patch}\n{MAIN}", "run", "-c", str(self.config)]
+            command = [sys.executable, "-c", f"{self.patch}\n{MAIN}", self.verb, "-c", str(self.config)]
             root = Path(__file__).resolve().parents[2]
             self._process = subprocess.Popen(command, cwd=root, env=self.environment, stdout=log, stderr=log)
 
