@@ -19,6 +19,7 @@ from pipeline.cli.explain_message import explain_message
 from pipeline.cli.record import record
 from pipeline.cli.replay import replay
 from pipeline.cli.run import run
+from pipeline.cli.scale import scale
 from pipeline.cli.simulate import simulate
 from pipeline.cli.status import status
 from pipeline.cli.what_if import what_if
@@ -43,6 +44,7 @@ app.command()(status)
 app.command("check-config")(check_config)
 app.add_typer(alerts, name="alerts")
 app.command("what-if")(what_if)
+app.add_typer(scale, name="scale")
 app.add_typer(evaluate, name="evaluate")
 app.command()(bridge)
 app.command()(bench)

@@ -24,6 +24,7 @@ from pipeline.core.forecast_settings import ForecastSettings, TrainingSettings
 from pipeline.core.health_settings import HealthSettings
 from pipeline.core.page_settings import PageSettings
 from pipeline.core.rates import seconds_per_event
+from pipeline.core.scale_settings import ScaleSettings
 from pipeline.core.store_settings import StoreSettings
 from pipeline.core.yaml_lines import Path, read_yaml
 
@@ -171,6 +172,7 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     bridge: BridgeSettings = BridgeSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+    scale: ScaleSettings = ScaleSettings()
 
     @model_validator(mode="after")
     def _window_holds_training(self) -> Self:

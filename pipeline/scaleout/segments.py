@@ -153,11 +153,26 @@ def read_segment(path: Path) -> Logged:
             parts[0] if len(parts) == 1 else table.unify_dictionaries().combine_chunks().to_batches()[0]
         )
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError) as error:
-        problem = f"not a sound segment: {(str(error).splitlines() or [type(error).__name__])[0]}"
-        raise UsageError(str(path), problem, _DAMAGED) from None
+        raise _damaged(path, error) from None
     if not len(logged) or path.name != segment_name(int(logged.seq[0])) or (np.diff(logged.seq) <= 0).any():
         raise UsageError(str(path), "its positions are not those that its name says", _DAMAGED)
     return logged
+
+
+def count_readings(path: Path) -> int:
+    """Return how many readings a segment has, without reading them.
+
+    Raises:
+        UsageError: It is missing, damaged, or no segment.
+    """
+    require_pyarrow(str(path))
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
 
 
 def as_batch(logged: Logged) -> "pa.RecordBatch":
@@ -196,6 +211,11 @@ def from_batch(batch: "pa.RecordBatch") -> Logged:
             flags.astype(np.uint8, copy=False),
         ),
     )
+
+
+def _damaged(path: Path, error: Exception) -> UsageError:
+    problem = f"not a sound segment: {(str(error).splitlines() or [type(error).__name__])[0]}"
+    return UsageError(str(path), problem, _DAMAGED)
 
 
 def require_pyarrow(where: str) -> None:

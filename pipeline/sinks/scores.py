@@ -115,11 +115,11 @@ def _text_columns(readings: Readings, steps: Steps, rows: slice) -> tuple[list[s
     """Return the columns ``episode``, ``event`` and ``health`` as text."""
     events = _texts(steps.event[rows], lambda code: Event(code).name.lower() if code else "")
     health = _texts(steps.health[rows], lambda bits: Health(bits).text())
-    return _episode_texts(readings, readings.stream[rows], steps.opened[rows]), events, health
+    return episode_texts(readings, readings.stream[rows], steps.opened[rows]), events, health
 
 
-def _episode_texts(readings: Readings, stream: NDArray[np.int32], opened: F64) -> list[str]:
-    """Return the id of the episode that is open at each reading, or nothing."""
+def episode_texts(readings: Readings, stream: NDArray[np.int32], opened: F64) -> list[str]:
+    """Return the id of the episode that is open at each reading, or an empty text."""
     texts = [""] * len(opened)
     ids: dict[tuple[int, float], str] = {}
     for i in np.flatnonzero(~np.isnan(opened)).tolist():

@@ -67,6 +67,28 @@ def write_named(folder: Path, suffix: str, chunks: Iterable[bytes | memoryview])
     return name, size
 
 
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file of any name, and its folder where it is not there; it is on disk, whole, when this returns.
+
+    Raises:
+        StoreFullError: There is no room; nothing is left behind.
+        StoreError: It cannot be written.
+    """
+    partial = path.with_name(path.name + _PARTIAL)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise storage_error(path, error) from error
+
+
 def read_named(path: Path) -> bytes:
     """Return the content of a file that ``write_named`` wrote.
 
