@@ -5,6 +5,7 @@ same session. Readings with times of their own would be recognised by the engine
 twice. The broker may wait for ``RECEIVE_MAXIMUM`` acknowledgements at most, so the newest few thousand are enough.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -58,7 +59,9 @@ class Repeats:
         self.n_dropped = 0
         self._n_remembered = n_remembered
         self._session = 0
-        self._digests: dict[tuple[int, int], int] = {}  # by session and packet identifier, oldest first
+        self._digests: OrderedDict[tuple[int, int], int] = (
+            OrderedDict()
+        )  # by session and packet identifier, oldest first
 
     def begin(self, session: int) -> bool:
         """Take in which session is the broker's last; return whether it is a new one."""
@@ -102,10 +105,10 @@ class Repeats:
             self._remember((0, mid), digest)
 
     def _remember(self, key: tuple[int, int], digest: int) -> None:
-        self._digests.pop(key, None)
         self._digests[key] = digest
+        self._digests.move_to_end(key)
         if len(self._digests) > self._n_remembered:
-            del self._digests[next(iter(self._digests))]
+            self._digests.popitem(last=False)  # of a plain dict, finding the first takes ever longer
 
 
 def _digest(message: Message) -> int:

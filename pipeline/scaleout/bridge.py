@@ -29,9 +29,9 @@ from pipeline.runtime.repeats import Repeats
 from pipeline.runtime.state_folder import state_folder
 from pipeline.runtime.status import edge_figures, foretell_version
 from pipeline.scaleout.bridge_figures import BridgeFigures
-from pipeline.scaleout.gathering import Gathered
+from pipeline.scaleout.gathering import NOTHING_LOGGED, Gathered
 from pipeline.scaleout.receipts import N_RECEIPTS, Receipts
-from pipeline.scaleout.segments import next_position, require_pyarrow, segments, write_segment
+from pipeline.scaleout.segments import as_batch, next_position, require_pyarrow, segments, write_segment
 from pipeline.sinks.exporter import Exporter
 from pipeline.sources.inbox import Inbox, Message
 from pipeline.sources.mqtt import MqttSource
@@ -134,6 +134,7 @@ class Bridge:
         _log.warning("configuration not taken", extra={"fields": {"why": "a bridge needs a restart"}})
 
     def _start(self) -> None:
+        as_batch(NOTHING_LOGGED)  # loads what the first segment would wait for
         self.figures.position = next_position(self._folder)
         self._repeats.recall(self._receipts.recall({segment.first for segment in segments(self._folder)}))
         self._refresh()

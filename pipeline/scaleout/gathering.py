@@ -7,6 +7,12 @@ from pipeline.runtime.repeats import Received
 from pipeline.scaleout.segments import Logged
 from pipeline.sources.inbox import Receipt
 
+NOTHING_LOGGED = Logged(
+    np.zeros(0, np.int64),
+    np.zeros(0),
+    Readings((), np.zeros(0, np.int32), np.zeros(0), np.zeros(0), np.zeros(0, np.uint8)),
+)
+
 
 class Gathered:
     """What will be in the next segment.
