@@ -17,7 +17,7 @@ def status(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole document.")] = False,
 ) -> None:
-    """Show how a running daemon is: state, lag, open episodes, what was rejected.
+    """Show how a running daemon or bridge is: state, lag, open episodes, what was rejected.
 
     Example: foretell status -c edge.yaml
 

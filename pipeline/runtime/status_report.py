@@ -17,13 +17,28 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines.
 
     Args:
-        status: The document; missing keys are shown as unknown.
+        status: The document of a daemon or of a bridge; missing keys are shown as unknown.
     """
-    mqtt, readings, inbox = (_part(status, name) for name in ("mqtt", "readings", "inbox"))
+    mqtt = _part(status, "mqtt")
     yield f"foretell {_of(status, 'foretell')} at {_of(status, 'site')}, since {_of(status, 'started_at')}"
     yield f"  state     {_of(status, 'why')}"
     state = "connected" if mqtt.get("connected") else "not connected"
     yield f"  broker    {_of(mqtt, 'broker')}, {state}, {_of(mqtt, 'n_connects')} connects"
+    yield from _bridge(status) if "log" in status else _daemon(status)
+    yield from _rejections(status.get("rejections", []))
+
+
+def _bridge(status: Mapping[str, Any]) -> Iterator[str]:
+    log, inbox = _part(status, "log"), _part(status, "inbox")
+    yield f"  log       {_of(log, 'path')}, next position {_of(log, 'position')}"
+    segments = f"{_of(log, 'n_segments')} segments of {_of(log, 'n_bytes')} bytes"
+    yield f"  written   {_of(log, 'n_readings')} readings in {segments}"
+    waiting = f"{_of(inbox, 'depth')} waiting, {_of(inbox, 'n_dropped')} dropped"
+    yield f"  lag       {status.get('lag_s', 0.0):.2f} s, {waiting}"
+
+
+def _daemon(status: Mapping[str, Any]) -> Iterator[str]:
+    readings, inbox = _part(status, "readings"), _part(status, "inbox")
     yield f"  streams   {_of(status, 'n_streams')} of at most {_of(status, 'max_streams')}"
     others = ", ".join(f"{n} {name}" for name, n in readings.items() if n and name != "accepted")
     yield f"  readings  {_of(readings, 'accepted')} accepted{f', {others}' if others else ''}"
@@ -34,7 +49,6 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"  budgets   sacrifice level {_of(budget, 'sacrifice_level')}, gives up: {_of(budget, 'gives_up')}"
     yield from _episodes(_part(status, "episodes"))
     yield from _verdicts(_part(status, "health"))
-    yield from _rejections(status.get("rejections", []))
 
 
 def _episodes(episodes: Mapping[str, Any]) -> Iterator[str]:

@@ -33,8 +33,10 @@ from pipeline.scaleout.gathering import NOTHING_LOGGED, Gathered
 from pipeline.scaleout.receipts import N_RECEIPTS, Receipts
 from pipeline.scaleout.segments import as_batch, next_position, require_pyarrow, segments, write_segment
 from pipeline.sinks.exporter import Exporter
+from pipeline.sinks.publisher import Publisher
 from pipeline.sources.inbox import Inbox, Message
-from pipeline.sources.mqtt import MqttSource
+from pipeline.sources.mqtt import Connection, MqttSource
+from pipeline.sources.presence import Presence
 from pipeline.store.files import StoreFullError, disk_figures
 
 #: How long the worker waits for a message before it looks whether a segment is due, seconds.
@@ -96,6 +98,10 @@ class Bridge:
         filters = [route.filter for route in self._routes]
         mqtt = settings.mqtt.model_copy(update={"client_id": f"{settings.mqtt.client_id}-bridge"[-64:]})
         self._source = MqttSource(mqtt, filters, self.inbox, self._clock, MAX_PAYLOAD_BYTES, receive_maximum=limit)
+        # A connection of its own, to find out whether another bridge has taken our client id.
+        self._outlet = Connection(mqtt, f"{mqtt.client_id}-name", keep_session=False)
+        base = f"{settings.alerts.topic_prefix}/{settings.site}"
+        Presence(self._outlet, base, mqtt.client_id, Publisher(self._outlet.client).leave)
         self._memory = Memory()
         self._repeats = Repeats(N_RECEIPTS)
         self._gathered = Gathered()
@@ -150,6 +156,7 @@ class Bridge:
             "metrics": f"http://{metrics.host}:{self.metrics_port}/metrics" if metrics.enabled else None,
         }
         _log.info("started", extra={"fields": fields})
+        self._outlet.start()
         self._source.connection.start()
 
     def _on_up(self) -> None:
@@ -167,8 +174,9 @@ class Bridge:
             self._guarded(messages)
         if self._is_due():
             self._commit()
-        if self._source.connection.failure:
-            raise ForetellError(self._source.connection.failure)
+        for connection in (self._source.connection, self._outlet):
+            if connection.failure:
+                raise ForetellError(connection.failure)
         if time.monotonic() - self._refreshed_s >= REFRESH_S:
             self._refresh()
         self._life.turned()
@@ -277,7 +285,7 @@ class Bridge:
                     "degraded": float(bool(self._life.degraded)),
                     "mqtt_connected": float(connection.is_connected),
                     "mqtt_connects_total": connection.n_connects,
-                    "mqtt_failures_total": connection.n_failures,
+                    "mqtt_failures_total": connection.n_failures + self._outlet.n_failures,
                     **disk_figures(self._folder),
                 }
             )
@@ -307,6 +315,7 @@ class Bridge:
                 self._commit()
         finally:
             self._source.connection.stop()
+            self._outlet.stop()
             self._exporter.stop()
             self._receipts.close()
         _log.info("stopped", extra={"fields": {**self.figures.log_figures(), "n_unwritten": len(self._gathered)}})

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.core.records import Outcome
 from pipeline.runtime.process_figures import process_figures
-from pipeline.runtime.telemetry import foretell_version
+from pipeline.runtime.status import foretell_version
 from pipeline.scaleout.outcome import BatchOutcome
 from pipeline.sinks.exposition import SampleMap, Snapshot
 from pipeline.sinks.histogram import Histogram

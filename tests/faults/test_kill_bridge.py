@@ -13,6 +13,7 @@ from fault_load import Load, Plan
 from paho.mqtt.enums import CallbackAPIVersion
 
 from pipeline.runtime.session import Session
+from pipeline.runtime.status_report import status_lines
 
 pytest.importorskip("pyarrow")
 pytestmark = pytest.mark.broker
@@ -49,18 +50,27 @@ def test_kill_9_at_random_moments(
     bridge_at: Callable[..., BridgeBox],
     report: Callable[..., None],
     is_long: bool,  # noqa: FBT001 - a fixture
+    within: Callable[[float, float], bool],
 ) -> None:
-    n, n_kills, longest_s = (200_000, 20, 4.0) if is_long else (20_000, 2, 2.5)
+    n, n_kills, longest_s = (200_000, 20, 4.0) if is_long else (16_000, 3, 2.0)
     plan = Plan(200, 4000.0)
     draw = random.Random(13)  # noqa: S311 - moments, not secrets
     box, load = bridge_at(patient.port), Load(patient.port, plan, n)
+    stops_s: list[float] = []
     for i in range(n_kills):
+        is_stop = i % 3 == 1
         box.start()
-        if i == 0:  # from here on the broker keeps what is sent
+        if i == 0 or is_stop:
             wait_until(lambda: is_subscribed(box), "the bridge has subscribed")
+        if i == 0:  # from here on the broker keeps what is sent
             load.start()
         time.sleep(draw.uniform(0.3, longest_s))
-        box.kill()
+        if is_stop:
+            began_s = time.monotonic()
+            assert box.terminate() == 0
+            stops_s.append(time.monotonic() - began_s)
+        else:
+            box.kill()
     box.start()
     load.join(180.0)
     wait_until(lambda: box.metric("log_position") >= n, "all is in the log")
@@ -71,7 +81,9 @@ def test_kill_9_at_random_moments(
     for logged in found:
         session.process(logged.readings, float(logged.arrival[-1]))
     report(
-        kills=n_kills,
+        kills=n_kills - len(stops_s),
+        stops=len(stops_s),
+        slowest_stop_s=round(max(stops_s, default=0.0), 1),
         readings=n,
         logged=sum(map(len, found)),
         segments=len(found),
@@ -79,6 +91,7 @@ def test_kill_9_at_random_moments(
         known_again_after_last_kill=n_again,
     )
     assert load.n_acknowledged == n
+    assert within(max(stops_s, default=0.0), 10.0)
     assert box.times() == expected_times(plan, n), "every reading is in the log, once, in order"
     assert session.counts["accepted"] == n
 
@@ -131,5 +144,26 @@ def test_what_the_broker_keeps_while_the_bridge_is_away_is_taken_in_order(
     load.join(60.0)
     box.start()
     wait_until(lambda: box.metric("log_position") >= 10_000, "all is in the log")
+    assert box.get("/readyz") == (200, "ready\n")
+    assert box.metric("log_readings_total") == box.metric('messages_total{outcome="accepted"}') == 10_000
+    assert box.metric("log_segments_total") == box.metric("log_commit_duration_seconds_count") >= 10
+    lines = "\n".join(status_lines(box.status()))
+    assert f"{box.ingest}, next position 10000" in lines
+    assert "written   10000 readings in" in lines
     assert box.terminate() == 0
     assert box.times() == expected_times(plan, 10_000)
+
+
+def test_of_two_bridges_with_one_client_id_the_first_ends_and_says_why(
+    patient: Any,  # noqa: ANN401 - conftest's class
+    bridge_at: Callable[..., BridgeBox],
+) -> None:
+    first, second = bridge_at(patient.port), bridge_at(patient.port)
+    first.start()
+    wait_until(lambda: is_subscribed(first), "the first has subscribed")
+    second.start()
+    wait_until(lambda: first.process.poll() is not None, "the first ended")
+    assert first.wait() == 1
+    assert "another client connected as 'foretell-faults-bridge'" in first.log.read_text()
+    wait_until(lambda: is_subscribed(second), "the second has subscribed")
+    assert second.terminate() == 0

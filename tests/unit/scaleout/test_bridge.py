@@ -14,6 +14,7 @@ from pipeline.core.settings import Settings, parse_settings
 from pipeline.scaleout import bridge as bridging
 from pipeline.scaleout.bridge import MAX_FAILURES, Bridge, log_folder
 from pipeline.scaleout.segments import Logged, read_segment, segments, write_segment
+from pipeline.sources import mqtt
 from pipeline.sources.inbox import Message, Receipt
 from pipeline.sources.mqtt import Connection
 from pipeline.store.files import StoreFullError
@@ -21,6 +22,13 @@ from pipeline.store.files import StoreFullError
 pytest.importorskip("pyarrow")
 #: Port 1 refuses every connection on a machine that serves nothing there.
 CONFIG = "{mqtt: {port: 1}, metrics: {enabled: false}, bridge: {path: %s, segment_s: 0.1, segment_readings: 50}}"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that failed are tried again soon, and so end soon."""
+    monkeypatch.setattr(mqtt, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(mqtt, "LONGEST_PAUSE_S", 0.1)
 
 
 @pytest.fixture
