@@ -6,15 +6,8 @@ from pipeline.core.edge_settings import Section
 
 
 class BridgeSettings(Section):
-    """The ingest log that 'foretell bridge' writes, for engines on several machines."""
+    """How 'foretell bridge' writes the ingest log, which is in scale.folder."""
 
-    path: str = Field(
-        "auto",
-        min_length=1,
-        max_length=1024,
-        title="Folder of the ingest log.",
-        description="auto: log, in the folder of the state. On several machines, one that all of them see.",
-    )
     segment_s: float = Field(
         2.0,
         ge=0.1,

@@ -9,7 +9,6 @@ and scores.
 import logging
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,9 @@ from pipeline.runtime.life import LifeSigns
 from pipeline.runtime.life_routes import life_routes
 from pipeline.runtime.rejection_log import RejectionLog
 from pipeline.runtime.repeats import Repeats
-from pipeline.runtime.state_folder import state_folder
 from pipeline.runtime.status import edge_figures, foretell_version
 from pipeline.scaleout.bridge_figures import BridgeFigures
+from pipeline.scaleout.folders import Folders
 from pipeline.scaleout.gathering import NOTHING_LOGGED, Gathered
 from pipeline.scaleout.receipts import N_RECEIPTS, Receipts
 from pipeline.scaleout.segments import as_batch, next_position, require_pyarrow, segments, write_segment
@@ -56,20 +55,6 @@ _RECEIPTS = ".receipts"
 _log = logging.getLogger(__name__)
 
 
-def log_folder(settings: Settings) -> Path:
-    """Return the folder of the ingest log.
-
-    Example:
-        >>> from pipeline.core.settings import parse_settings
-        >>> log_folder(parse_settings("{bridge: {path: /srv/log}}", "f")).as_posix()
-        '/srv/log'
-    """
-    if settings.bridge.path != "auto":
-        return Path(settings.bridge.path).expanduser()
-    state = state_folder("auto" if settings.store.path == "none" else settings.store.path)
-    return (state or Path()) / "log"
-
-
 class Bridge:
     """Writes the readings of the configured topics to the ingest log until it is stopped.
 
@@ -92,7 +77,7 @@ class Bridge:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._routes = checked_routes(settings)
-        self._folder = log_folder(settings)
+        self._folder = Folders.of(settings).log
         limit = settings.bridge.in_flight
         self.inbox = Inbox(max(settings.runtime.inbox_messages, 2 * limit), max_unacknowledged=2 * limit)
         filters = [route.filter for route in self._routes]

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.runtime.repeats import Received
-from pipeline.store.files import StoreError, lock_folder, storage_error, sync_folder
+from pipeline.store.files import StoreError, lock_folder, write_file
 
 #: Messages remembered: more than any broker has in flight, and half as many as there are packet identifiers.
 N_RECEIPTS = 32_768
@@ -43,7 +43,7 @@ class Receipts:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._handle = lock_folder(folder, "bridge.path")
+        self._handle = lock_folder(folder, "scale.folder")
         self._kept: deque[tuple[int, int]] = deque()  # position of the segment and messages, oldest first
         self._before = self._read_session()
 
@@ -60,7 +60,7 @@ class Receipts:
         Raises:
             StoreError: It cannot be written; nothing may be received before it is.
         """
-        self._write(_SESSION, str(self._before + n_sessions).encode())
+        write_file(self._folder / _SESSION, str(self._before + n_sessions).encode())
 
     def note(self, first: int, received: Received, session: int) -> None:
         """Keep the receipts of a segment that is about to be written, in place of earlier ones of that name.
@@ -76,7 +76,7 @@ class Receipts:
         n = len(received.mids)
         head = _HEAD.pack(_MAGIC, self._before + session, n)
         data = head + received.mids.tobytes() + received.digests.tobytes()
-        self._write(f"received-{first:020d}", data + struct.pack("<I", zlib.crc32(data)))
+        write_file(self._folder / f"received-{first:020d}", data + struct.pack("<I", zlib.crc32(data)))
         while self._kept and self._kept[-1][0] >= first:
             self._kept.pop()
         self._kept.append((first, n))
@@ -116,20 +116,6 @@ class Receipts:
             return 0
         except (OSError, ValueError) as error:
             raise StoreError(f"{self._folder / _SESSION}: not readable: {error}; remove it") from None
-
-    def _write(self, name: str, data: bytes) -> None:
-        partial = self._folder / f"{name}.tmp"
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.rename(self._folder / name)
-            sync_folder(self._folder)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink()
-            raise storage_error(self._folder, error) from error
 
 
 def _parse(path: Path) -> tuple[int, Received] | None:

@@ -11,7 +11,8 @@ from pipeline.scaleout.segments import Logged, read_segment, segments
 
 #: Segments are small, so that a kill meets one being written.
 SECTION = """
-bridge: {{path: "{log}", segment_s: {segment_s}, in_flight: {in_flight}}}
+scale: {{folder: "{folder}"}}
+bridge: {{segment_s: {segment_s}, in_flight: {in_flight}}}
 """
 
 
@@ -40,8 +41,8 @@ class BridgeBox(Box):
         **more: Any,  # noqa: ANN401 - arguments of Box
     ) -> None:
         super().__init__(folder, port, metrics_port, **more)
-        self.ingest = folder / "ingest"
-        section = SECTION.format(log=self.ingest, segment_s=segment_s, in_flight=in_flight)
+        self.ingest = folder / "log"
+        section = SECTION.format(folder=folder, segment_s=segment_s, in_flight=in_flight)
         self.config.write_text(self.config.read_text() + section)
         self.settings = parse_settings(self.config.read_text(), str(self.config))
 

@@ -12,7 +12,8 @@ from pipeline.core.errors import ForetellError, UsageError
 from pipeline.core.records import Flag
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.scaleout import bridge as bridging
-from pipeline.scaleout.bridge import MAX_FAILURES, Bridge, log_folder
+from pipeline.scaleout.bridge import MAX_FAILURES, Bridge
+from pipeline.scaleout.folders import Folders
 from pipeline.scaleout.segments import Logged, read_segment, segments, write_segment
 from pipeline.sources import mqtt
 from pipeline.sources.inbox import Message, Receipt
@@ -21,7 +22,9 @@ from pipeline.store.files import StoreFullError
 
 pytest.importorskip("pyarrow")
 #: Port 1 refuses every connection on a machine that serves nothing there.
-CONFIG = "{mqtt: {port: 1}, metrics: {enabled: false}, bridge: {path: %s, segment_s: 0.1, segment_readings: 50}}"
+CONFIG = (
+    "{mqtt: {port: 1}, metrics: {enabled: false}, scale: {folder: %s}, bridge: {segment_s: 0.1, segment_readings: 50}}"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +36,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return parse_settings(CONFIG % (tmp_path / "log"), "test.yaml")
+    return parse_settings(CONFIG % tmp_path, "test.yaml")
 
 
 @pytest.fixture
@@ -82,7 +85,7 @@ def put(settings: Settings, messages: Iterable[Message]) -> None:
 
 
 def logged(settings: Settings) -> list[Logged]:
-    return [read_segment(segment.path) for segment in segments(log_folder(settings))]
+    return [read_segment(segment.path) for segment in segments(Folders.of(settings).log)]
 
 
 def values(settings: Settings) -> list[float]:
@@ -187,18 +190,7 @@ def test_two_bridges_on_one_log_are_refused(settings: Settings) -> None:
 
 def test_a_damaged_last_segment_is_named(settings: Settings) -> None:
     put(settings, [message(1, 1)])
-    (segment,) = segments(log_folder(settings))
+    (segment,) = segments(Folders.of(settings).log)
     segment.path.write_bytes(b"PAR1")
     with pytest.raises(UsageError, match="not a sound segment"):
         Bridge(settings).run()
-
-
-@pytest.mark.parametrize(
-    ("text", "folder"),
-    [
-        ("{bridge: {path: /srv/log}}", "/srv/log"),
-        ("{store: {path: /srv/state}}", "/srv/state/log"),
-    ],
-)
-def test_where_the_log_is(text: str, folder: str) -> None:
-    assert str(log_folder(parse_settings(text, "f"))) == folder

@@ -90,7 +90,7 @@ def test_only_as_many_are_kept_as_a_broker_may_send_again(tmp_path: Path) -> Non
 
 def test_one_bridge_at_a_time(tmp_path: Path) -> None:
     receipts = Receipts(tmp_path)
-    with pytest.raises(UsageError, match=r"bridge\.path: another daemon uses"):
+    with pytest.raises(UsageError, match=r"scale\.folder: another daemon uses"):
         Receipts(tmp_path)
     receipts.close()
     Receipts(tmp_path).close()
