@@ -19,13 +19,17 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip -qq --disable-pip-version-check
 READY := $(VENV)/.ready
+# pyspark is half a gigabyte: an environment of its own.
+SPARK := .venv-spark
+SPARK_PIP := $(SPARK)/bin/python -m pip -qq --disable-pip-version-check install --no-compile
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test faults soak picture pictures golden dashboards image bench fuzz peers lock clean broker
+.PHONY: help setup demo check test test-spark faults soak picture pictures golden dashboards image bench fuzz peers lock \
+	clean broker java
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make the virtual environment .venv from the pinned requirements
 	@echo "ready: $(VENV)/bin/foretell --help"
@@ -46,6 +50,9 @@ check: $(READY) ## format, lint, types, and the rules of the house
 test: $(READY) broker ## all tests, those against a real mosquitto included
 	@echo "== tests"
 	@$(RUN) -m pytest -q -rs -n auto --maxprocesses 4 --dist loadgroup $(ARGS)
+
+test-spark: $(SPARK)/.ready java ## the contract with Spark at length: kills, another number of partitions, a lost worker (half an hour)
+	@FORETELL_SPARK=$${FORETELL_SPARK-long} PATH="$(PATH)" $(SPARK)/bin/python -m pytest -q -rs -s tests/spark $(ARGS)
 
 faults: $(READY) broker ## what the loss contract says, at length: kills, power cuts, brokers that go away (half an hour)
 	@FORETELL_FAULTS=long $(RUN) -m pytest -q -rs -s tests/faults $(ARGS)
@@ -97,17 +104,33 @@ $(PEERS)/.ready: Makefile
 		echo "foretell evaluate forecast --peers works without it, with river's models only." >&2; exit 1; }
 	@touch $@
 
+$(SPARK)/.ready: pyproject.toml requirements/lock.txt requirements/spark.txt requirements/torch.txt
+	@$(PYTHON) -m venv --clear $(SPARK) && echo '*' >$(SPARK)/.gitignore
+	@echo "== pinned requirements with pyspark (minutes)"
+	@$(SPARK_PIP) --require-hashes -r requirements/lock.txt
+	@$(SPARK_PIP) --require-hashes -r requirements/spark.txt
+	@echo "== torch, CPU build"
+	@$(SPARK_PIP) --index-url $(TORCH_INDEX) --retries 0 --timeout 15 -r requirements/torch.txt 2>/dev/null || { \
+		echo "   not at $(TORCH_INDEX); taking the default index's build"; $(SPARK_PIP) -r requirements/torch.txt; }
+	@$(SPARK_PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+java:
+	@command -v java >/dev/null || { $(call debian,openjdk-17-jre-headless); }
+
 UV_COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-annotate --custom-compile-command "make lock" --override requirements/without-torch.txt
-lock: ## resolve requirements/lock.txt and run.txt anew (ARGS=--upgrade for newer versions); needs uv
+lock: ## resolve requirements/lock.txt, run.txt and spark.txt anew (ARGS=--upgrade for newer versions); needs uv
 	@command -v uv >/dev/null || { echo "uv is missing; its documentation says how to install it" >&2; exit 1; }
-	@$(UV_COMPILE) $(ARGS) --all-extras --output-file requirements/lock.txt pyproject.toml requirements/lock.in >/dev/null
+	@$(UV_COMPILE) $(ARGS) --extra dev --output-file requirements/lock.txt pyproject.toml requirements/lock.in >/dev/null
 	@$(UV_COMPILE) --constraint requirements/lock.txt --output-file requirements/run.txt \
 		pyproject.toml requirements/lock.in >/dev/null
-	@grep -c == requirements/lock.txt requirements/run.txt
+	@$(UV_COMPILE) $(ARGS) --extra spark --constraint requirements/lock.txt --output-file requirements/spark.txt \
+		pyproject.toml requirements/lock.in >/dev/null
+	@grep -c == requirements/lock.txt requirements/run.txt requirements/spark.txt
 
 clean: ## remove the virtual environment, caches and build outputs
-	@rm -rf $(VENV) $(PEERS) build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(SPARK) $(PEERS) build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installs Debian packages where that is allowed, else names them; succeeds only if it installed them.

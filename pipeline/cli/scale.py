@@ -56,6 +56,62 @@ def backfill(
     _say(run_history(settings, output))
 
 
+@scale.command("import-state")
+def import_state(
+    config: Config,
+    source: Annotated[Path, typer.Option("--from", metavar="DIR", help="State folder of a daemon that is stopped.")],
+) -> None:
+    """Begin a job with what a daemon has learnt; its streams shared one network, its windows were as long.
+
+    Example: foretell scale import-state -c configs/scale.yaml --from /var/lib/foretell
+    """
+    from pipeline.runtime.configuration import load_settings
+    from pipeline.scaleout.folders import Folders, check_settings
+    from pipeline.scaleout.stores import import_state as take
+
+    settings = load_settings(config)
+    check_settings(settings)
+    n_streams, n_shards = take(source, settings, Folders.of(settings))
+    typer.echo(f"{n_streams:,} streams in {n_shards:,} shards; start the job with: foretell scale run -c {config}")
+
+
+@scale.command("export-state")
+def export_state(
+    config: Config,
+    target: Annotated[Path, typer.Option("--to", metavar="DIR", help="State folder to write: a daemon's store.path.")],
+    match: Annotated[str, typer.Option(help="Streams to hand over, as a pattern with * and ?; default: all.")] = "*",
+) -> None:
+    """Hand streams of a job that is stopped back to a daemon, with all that was learnt.
+
+    Example: foretell scale export-state -c configs/scale.yaml --to /var/lib/foretell --match 'plant-3/*'
+    """
+    settings = _settings(config)
+    from pipeline.scaleout.folders import Folders
+    from pipeline.scaleout.handover import join
+    from pipeline.scaleout.spark.state import read_shards
+    from pipeline.scaleout.stores import export_state as give
+
+    n_streams = give(target, join(read_shards(settings, Folders.of(settings)), settings, match))
+    typer.echo(f"{n_streams:,} streams in {target}; forecast.sharing and streams.window_len must be the job's")
+
+
+@scale.command()
+def repartition(
+    config: Config,
+    partitions: Annotated[int, typer.Argument(metavar="N", min=1, max=4096, help="Partitions from now on.")],
+) -> None:
+    """Lay the state of a job that is stopped out for another number of cores.
+
+    Example: foretell scale repartition -c configs/scale.yaml 16
+    """
+    settings = _settings(config)
+    from pipeline.scaleout.folders import Folders
+    from pipeline.scaleout.spark.state import repartition as lay_out
+
+    lay_out(settings, Folders.of(settings), partitions)
+    typer.echo(f"{partitions} partitions; set scale.partitions: {partitions} in {config}")
+
+
 def _settings(config: Path) -> "Settings":
     """Read the configuration, and check that Spark's libraries are there."""
     from pipeline.runtime.configuration import load_settings

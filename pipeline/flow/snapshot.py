@@ -77,6 +77,26 @@ def _state(arrays: dict[str, AnyArray], metadata: Mapping[str, str], settings: S
     return state
 
 
+def merge(states: Sequence[State], settings: Settings) -> State:
+    """Return one shard with the streams of several, in their order; free slots are left out.
+
+    Group numbers are kept: the shards must use the same networks.
+
+    Args:
+        states: Shards that have no stream in common; not changed.
+        settings: The settings of the session; sizes must be those of the shards.
+    """
+    live = [state.table.live for state in states]
+    names = [str(state.table.names[slot]) for state, slots in zip(states, live, strict=True) for slot in slots]
+    rows: dict[str, list[AnyArray]] = {}
+    for state, slots in zip(states, live, strict=True):
+        for part, stage in state.parts().items():
+            for name, own in stage.take(slots).items():
+                rows.setdefault(f"{part}.{name}", []).append(own)
+    arrays = {name: np.concatenate(parts) for name, parts in rows.items()}
+    return _state(arrays, {_NAMES: json.dumps(names)}, settings) if states else State.empty(settings)
+
+
 def pack_model(model: Model) -> bytes:
     """Return the networks as bytes; the same weights give the same bytes."""
     return seal(_MODEL_MAGIC, model.bank.arrays(), {})

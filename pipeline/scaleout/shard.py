@@ -8,10 +8,10 @@ scores again what came since, with the same result. It is the daemon's session t
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from pipeline.flow.forecasting import rebuild, set_scale
 from pipeline.flow.sealing import SnapshotError
 from pipeline.flow.sharing import admit
 from pipeline.flow.snapshot import copy_model, copy_state, parse_model, parse_state
-from pipeline.flow.state import Model
+from pipeline.flow.state import Model, State
 from pipeline.runtime.session import Session
 from pipeline.scaleout.envelopes import open_envelope
 from pipeline.scaleout.segments import Logged
@@ -129,6 +129,11 @@ class Shard:
             digest.update(part)
         self.stamp, self.n_since = digest.digest(), 0
         return b"".join([_MAGIC, self.stamp, *parts])
+
+    def begin(self, model: Model, state: State, tallies: Mapping[str, Any], name: str) -> None:
+        """Go on from what somebody else learnt, with the networks of that name in force."""
+        self.session.restore(model, state, tallies)
+        self.model = name
 
     def _restore(self, data: bytes) -> None:
         """Go on from a snapshot."""

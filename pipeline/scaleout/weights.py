@@ -70,12 +70,13 @@ def publish(folder: Path, model: Model, since: int) -> Version:
     return version
 
 
-def read_weights(path: Path, settings: Settings) -> Model:
-    """Return the networks of a file.
+def read_weights(folder: Path, settings: Settings, name: str) -> Model:
+    """Return the networks of a name.
 
     Raises:
         SnapshotError: It is missing, damaged, or made with other settings.
     """
+    path = folder / Path(name).name
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -104,4 +104,4 @@ def _settings(text: str) -> Settings:
 
 @lru_cache(maxsize=4)
 def _model(folder: str, name: str, settings_json: str) -> Model:
-    return read_weights(Path(folder) / name, _settings(settings_json))
+    return read_weights(Path(folder), _settings(settings_json), name)

@@ -75,5 +75,5 @@ def test_networks_are_read_as_they_were_written(tmp_path: Path) -> None:
     model.bank.initialise(model.network, np.zeros(1, np.int64), np.array([5], np.uint64))
     version = publish(tmp_path, model, 3)
     assert versions(tmp_path) == [version]
-    again = read_weights(tmp_path / version.name, SETTINGS)
+    again = read_weights(tmp_path, SETTINGS, version.name)
     assert again.bank.weights.tobytes() == model.bank.weights.tobytes()
