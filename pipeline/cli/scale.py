@@ -56,6 +56,31 @@ def backfill(
     _say(run_history(settings, output))
 
 
+@scale.command("fine-tune")
+def fine_tune(
+    config: Config,
+    rounds: Annotated[int, typer.Option(min=1, max=10_000, help="Fine-tunes after each other.")] = 16,
+    streams: Annotated[int, typer.Option(min=1, max=100_000, help="Streams to learn from, drawn anew.")] = 256,
+) -> None:
+    """Train the network of all shards on the end of the log; what passes the gate is in force from there on.
+
+    Example: foretell scale fine-tune -c configs/scale.yaml --rounds 32
+
+    The job takes new networks up at the next segment, running or not. Run this by a timer, as often as the process
+    changes; it takes one core and no Spark.
+    """
+    from pipeline.runtime.configuration import load_settings
+    from pipeline.scaleout.fine_tune import fine_tune as train
+    from pipeline.scaleout.folders import Folders, check_settings
+
+    settings = load_settings(config)
+    check_settings(settings)
+    done = train(settings, Folders.of(settings), rounds, streams)
+    said = ", ".join(f"{n} {outcome}" for outcome, n in done.outcomes.items() if n)
+    result = f"in force from position {done.since:,} on" if done.name else "none in force"
+    typer.echo(f"{done.n_readings:,} readings of {done.n_streams:,} streams; rounds: {said}; {result}")
+
+
 @scale.command("import-state")
 def import_state(
     config: Config,

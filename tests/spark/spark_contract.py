@@ -12,6 +12,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
+from statistics import median
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,6 +21,7 @@ import yaml
 from pipeline.core.records import F64, EpisodeEvent, Readings
 from pipeline.core.settings import Settings
 from pipeline.runtime.replay import replay
+from pipeline.runtime.session import Session
 from pipeline.scaleout.segments import Logged, write_segment
 from pipeline.sources.recording import Recording
 
@@ -30,7 +32,7 @@ N_STREAMS, N_READINGS, N_SHARDS, N_SEGMENTS, N_BATCH = (
 )
 N_ROWS = N_STREAMS * N_READINGS
 TOLERANCE = 1e-5
-_PATIENCE_S = 1200.0
+PATIENCE_S = 1200.0
 
 
 def missing() -> str:
@@ -82,9 +84,14 @@ def recording() -> Logged:
 
 def write_log(folder: Path, first: int = 0, last: int = N_SEGMENTS) -> None:
     """Write some of the segments of the recording."""
-    parts = np.array_split(np.arange(N_ROWS), N_SEGMENTS)
-    for rows in parts[first:last]:
-        write_segment(folder / "log", recording().rows(rows))
+    for number in range(first, last):
+        write_segment(folder / "log", readings_of(number, number + 1))
+
+
+def readings_of(first: int, last: int) -> Logged:
+    """Return the readings of some of the segments."""
+    size = N_ROWS // N_SEGMENTS
+    return recording().rows(slice(first * size, last * size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +100,26 @@ class Plain:
 
     score: F64
     episodes: set[tuple[str, str, str]]
-    n_per_s: float
 
 
 @cache
 def plain() -> Plain:
     """Replay the recording."""
-    settings = settings_for(Path("unused"))
-    began_s = time.perf_counter()
-    result = replay([Recording("recording", recording().readings, {})], settings)
-    rate = N_ROWS / (time.perf_counter() - began_s)
-    return Plain(result.steps.score, episodes_of(result.steps.events), rate)
+    result = replay([Recording("recording", recording().readings, {})], settings_for(Path("unused")))
+    return Plain(result.steps.score, episodes_of(result.steps.events))
+
+
+def measured_rate() -> float:
+    """Return readings per second of the plain loop: one session, a batch of Spark's size after the other."""
+    session = Session(settings_for(Path("unused")))
+    readings = recording().readings
+    parts = [readings.rows(slice(at, at + N_BATCH)) for at in range(0, N_ROWS, N_BATCH)]
+    took_s = []
+    for part in parts:
+        began_s = time.perf_counter()
+        session.process(part, float("inf"))
+        took_s.append(time.perf_counter() - began_s)
+    return N_BATCH / median(took_s[1:])
 
 
 def episodes_of(events: Sequence[EpisodeEvent]) -> set[tuple[str, str, str]]:
@@ -119,7 +135,7 @@ def command(*arguments: str | Path) -> list[str]:
 def run_scale(*arguments: str | Path) -> str:
     """Run ``foretell scale`` to its end, and return what it said."""
     done = subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=_PATIENCE_S, check=False, env=environment()
+        command(*arguments), capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environment()
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     return done.stdout
@@ -140,7 +156,7 @@ def run_until_killed(output: Path, batch: int, *arguments: str | Path) -> None:
             command(*arguments), stdout=log, stderr=log, start_new_session=True, env=environment()
         ) as process,
     ):
-        until_s = time.monotonic() + _PATIENCE_S
+        until_s = time.monotonic() + PATIENCE_S
         while not (offsets / str(batch)).exists():
             assert process.poll() is None, (output.parent / "killed.log").read_text()[-3000:]
             assert time.monotonic() < until_s
@@ -175,6 +191,11 @@ def alerts_in(output: Path) -> set[tuple[str, str, str]]:
     found = {(row["stream"], row["episode"], row["event"]) for row in rows}
     assert len(found) == len(rows)
     return found
+
+
+def say(what: str, figures: str) -> None:
+    """Print what was found: figures are what these tests are for."""
+    sys.stdout.write(f"\n{what}: {figures}\n")
 
 
 def compare(output: Path) -> str:

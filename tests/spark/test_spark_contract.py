@@ -3,11 +3,35 @@
 The short form takes 200,000 readings, ``FORETELL_SPARK=long`` (make test-spark) two million over 5,000 streams.
 """
 
-import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from spark_contract import compare, config, missing, run_scale, run_until_killed, write_log
+from spark_contract import (
+    N_ROWS,
+    N_SEGMENTS,
+    alerts_in,
+    compare,
+    compare_episodes,
+    compare_scores,
+    config,
+    episodes_of,
+    missing,
+    plain,
+    readings_of,
+    run_scale,
+    run_until_killed,
+    say,
+    scores_in,
+    settings_for,
+    write_log,
+)
+
+from pipeline.runtime.follow_up import FollowUp
+from pipeline.runtime.restore import restore
+from pipeline.runtime.session import Session
+from pipeline.scaleout.stores import export_state
+from pipeline.store.store import Store
 
 pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=missing() or "there is a Spark"),
@@ -20,5 +44,47 @@ def test_killed_twice_in_the_middle_of_a_batch_nothing_is_lost_nor_counted_twice
     arguments = ("backfill", "-c", config(tmp_path))
     for batch in (1, 2):
         run_until_killed(tmp_path / "live", batch, *arguments)
-    said = run_scale(*arguments)
-    sys.stdout.write(f"\nkilled twice: {compare(tmp_path / 'live')}; {said.splitlines()[-1]}\n")
+    run_scale(*arguments)
+    say("killed twice", compare(tmp_path / "live"))
+
+
+def test_another_number_of_partitions_changes_nothing(tmp_path: Path) -> None:
+    configuration = config(tmp_path)
+    write_log(tmp_path, last=N_SEGMENTS // 2)
+    run_scale("backfill", "-c", configuration)
+    assert "6 partitions" in run_scale("repartition", "-c", configuration, "6")
+    write_log(tmp_path, first=N_SEGMENTS // 2)
+    run_scale("backfill", "-c", configuration)
+    say("2 partitions, then 6", compare(tmp_path / "live"))
+
+
+def test_from_a_daemon_to_spark_and_back(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    third, two_thirds = N_SEGMENTS // 3, 2 * N_SEGMENTS // 3
+    before, after = readings_of(0, third), readings_of(two_thirds, N_SEGMENTS)
+    session = Session(settings)
+    events = []
+    score = np.full(N_ROWS, -1.0)
+    steps = session.process(before.readings, float("inf"))
+    score[before.seq] = steps.score
+    events += steps.events
+    export_state(tmp_path / "daemon", session)
+    configuration = config(tmp_path)
+    run_scale("import-state", "-c", configuration, "--from", tmp_path / "daemon")
+    write_log(tmp_path, third, two_thirds)
+    run_scale("backfill", "-c", configuration)
+    of_spark, n = scores_in(tmp_path / "live")
+    assert n == N_ROWS - len(before) - len(after)
+    run_scale("export-state", "-c", configuration, "--to", tmp_path / "again")
+    last = Session(settings)
+    store = Store(tmp_path / "again", settings.store)
+    try:
+        assert restore(store, last, FollowUp(settings)).why == ""
+    finally:
+        store.close()
+    steps = last.process(after.readings, float("inf"))
+    score[after.seq] = steps.score
+    events += steps.events
+    score = np.where(of_spark == -1.0, score, of_spark)
+    found = compare_scores(score) + compare_episodes(episodes_of(events) | alerts_in(tmp_path / "live"), plain())
+    say("daemon, Spark, daemon", found)
