@@ -23,7 +23,8 @@ from pipeline.scaleout.weights import read_weights
 SNAPSHOT, SINCE, MARK = "snapshot", "since", "mark"
 _LIKELY = 2  # shards kept, for each that is a worker's on average
 
-_kept: OrderedDict[int, Shard] = OrderedDict()
+#: The shards that this worker scored last, by number.
+kept_shards: OrderedDict[int, Shard] = OrderedDict()
 
 
 class ShardProcessor(StatefulProcessor):
@@ -76,7 +77,7 @@ class ShardProcessor(StatefulProcessor):
     def _take_up(self, number: int) -> Shard:
         """Return a shard as the state store has it."""
         mark = self._mark.get()
-        kept = _kept.pop(number, None)
+        kept = kept_shards.pop(number, None)
         if mark is None:
             return Shard(self._settings, self._weights)
         if kept is not None and kept.stamp == bytes(mark[0]):
@@ -88,9 +89,9 @@ class ShardProcessor(StatefulProcessor):
     def _keep(self, number: int, shard: Shard) -> None:
         """Remember a shard for the next batch."""
         scale = self._settings.scale
-        _kept[number] = shard
-        while len(_kept) > _LIKELY * -(-scale.shards // scale.partitions):
-            _kept.popitem(last=False)
+        kept_shards[number] = shard
+        while len(kept_shards) > _LIKELY * -(-scale.shards // scale.partitions):
+            kept_shards.popitem(last=False)
 
 
 def _frame(cells: dict[str, Any]) -> pd.DataFrame:
