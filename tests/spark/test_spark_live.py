@@ -13,6 +13,7 @@ from urllib.request import urlopen
 import paho.mqtt.client as paho
 import pytest
 import yaml
+from paho.mqtt.enums import CallbackAPIVersion
 from spark_contract import (
     N_ROWS,
     N_SEGMENTS,
@@ -76,11 +77,11 @@ def test_a_live_job_scores_what_comes_and_tells_it(tmp_path: Path, mosquitto: Br
 def _listener(port: int, told: list[dict[str, str]]) -> paho.Client:
     """Collect alerts."""
     is_listening = threading.Event()
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-    client.on_connect = lambda *_: client.subscribe("foretell/+/alert/#", qos=1)
+    client = paho.Client(CallbackAPIVersion.VERSION2)
     client.on_subscribe = lambda *_: is_listening.set()
     client.on_message = lambda _client, _data, message: told.append(json.loads(message.payload))
     client.connect("127.0.0.1", port)
+    client.subscribe("foretell/+/alert/#", qos=1)
     client.loop_start()
     assert is_listening.wait(20)
     return client
