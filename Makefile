@@ -152,6 +152,7 @@ broker:
 		echo "Tests of rules, dashboards and certificates are skipped." >&2
 	@{ command -v strace && command -v faketime; } >/dev/null || { $(call debian,strace faketime); } || \
 		echo "Tests of power cuts and of clocks that jump are skipped." >&2
+	@command -v nats-server >/dev/null || { $(call debian,nats-server); } || echo "Tests of JetStream are skipped." >&2
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { $(call debian,chromium); } || \
 		echo "Tests of the status page in a browser are skipped." >&2
 

@@ -1,8 +1,11 @@
 """The settings beyond one machine: the ingest log, and Spark that scores it."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from pipeline.core.edge_settings import Section
+from pipeline.core.nats_settings import NatsSettings
 
 
 class ScaleSettings(Section):
@@ -50,3 +53,9 @@ class ScaleSettings(Section):
         title="Where Spark runs: local[1], local-cluster[2,1,1024], spark://host:7077.",
         description="Executors of one core each: what a worker knows of a shard stays in its process.",
     )
+    source: Literal["log", "nats"] = Field(
+        "log",
+        title="What the job reads: the bridge's log, or JetStream.",
+        description="The log keeps what the broker accepted; nats has no such promise, and needs no bridge.",
+    )
+    nats: NatsSettings = NatsSettings()

@@ -15,6 +15,7 @@ from pipeline.core.settings import Settings
 from pipeline.scaleout.folders import Folders, batch_folder
 from pipeline.scaleout.outcome import BatchOutcome, read_outcome, write_alerts
 from pipeline.scaleout.rows import SCHEMA
+from pipeline.scaleout.spark.messages import NAME as MESSAGES
 from pipeline.scaleout.spark.processor import ShardProcessor
 from pipeline.scaleout.spark.source import NAME
 
@@ -52,21 +53,28 @@ def start(
 
 def _scores(spark: SparkSession, settings: Settings, folders: Folders) -> DataFrame:
     """Return the scores of all that comes."""
-    source = (
-        spark.readStream.format(NAME)
-        .option("log", str(folders.log))
-        .option("weights", str(folders.weights))
-        .option("shards", str(settings.scale.shards))
-        .option("rows", str(settings.scale.batch_readings))
-        .load()
+    return (
+        _envelopes(spark, settings, folders)
+        .groupBy("shard")
+        .transformWithStateInPandas(
+            statefulProcessor=ShardProcessor(settings.model_dump_json(), str(folders.weights)),
+            outputStructType=SCHEMA,
+            outputMode="append",
+            timeMode="None",
+            initialState=_seed(spark, folders),
+        )
     )
-    return source.groupBy("shard").transformWithStateInPandas(
-        statefulProcessor=ShardProcessor(settings.model_dump_json(), str(folders.weights)),
-        outputStructType=SCHEMA,
-        outputMode="append",
-        timeMode="None",
-        initialState=_seed(spark, folders),
-    )
+
+
+def _envelopes(spark: SparkSession, settings: Settings, folders: Folders) -> DataFrame:
+    """Return what comes, by shard."""
+    if settings.scale.source == "nats":
+        stream = spark.readStream.format(MESSAGES).option("settings", settings.model_dump_json())
+    else:
+        stream = spark.readStream.format(NAME).option("log", str(folders.log))
+        stream = stream.option("shards", str(settings.scale.shards))
+        stream = stream.option("rows", str(settings.scale.batch_readings))
+    return stream.option("weights", str(folders.weights)).load()
 
 
 def _seed(spark: SparkSession, folders: Folders) -> Any:  # noqa: ANN401 - a grouped data frame, or None

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from pipeline.core.errors import UsageError
 from pipeline.core.settings import Settings
+from pipeline.scaleout.spark.messages import MessageSource
 from pipeline.scaleout.spark.source import SegmentSource
 
 _ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
@@ -36,6 +37,7 @@ def spark_session(settings: Settings, name: str) -> Iterator[SparkSession]:
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     spark.dataSource.register(SegmentSource)
+    spark.dataSource.register(MessageSource)
     try:
         yield spark
     finally:

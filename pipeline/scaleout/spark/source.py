@@ -83,7 +83,11 @@ class SegmentReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """Yield the envelopes of a segment."""
         task: Task = partition.value
-        cells = list(cut(read_segment(Path(task.path)), self._n_shards, task.model))
-        shards = pa.array([shard for shard, _ in cells], pa.int32())
-        firsts = pa.array([task.first] * len(cells), pa.int64())
-        yield pa.record_batch([shards, firsts, pa.array([data for _, data in cells], pa.binary())], schema=_ARROW)
+        yield arrow_batch(list(cut(read_segment(Path(task.path)), self._n_shards, task.model)), task.first)
+
+
+def arrow_batch(cells: Sequence[tuple[int, bytes]], first: int) -> pa.RecordBatch:
+    """Return shards and envelopes, all of which begin at a position, as the columns of ``SCHEMA``."""
+    shards = pa.array([shard for shard, _ in cells], pa.int32())
+    firsts = pa.array([first] * len(cells), pa.int64())
+    return pa.record_batch([shards, firsts, pa.array([data for _, data in cells], pa.binary())], schema=_ARROW)

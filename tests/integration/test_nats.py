@@ -1,0 +1,180 @@
+"""A real nats-server: what its MQTT listener is given comes out of JetStream once, in order, and scores."""
+
+import asyncio
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from pipeline.core.errors import ForetellError
+from pipeline.core.settings import Settings, parse_settings
+from pipeline.scaleout.envelopes import cut
+from pipeline.scaleout.jetstream import bounds, fetch
+from pipeline.scaleout.messages import decoded
+from pipeline.scaleout.partitions import Marks, advance, spans
+from pipeline.scaleout.segments import Logged
+from pipeline.scaleout.shard import Shard
+
+nats = pytest.importorskip("nats", reason="nats-py is not installed")
+pytestmark = pytest.mark.broker
+LIMIT_S = 60.0
+N_SHARDS = 2
+
+
+class Server:
+    """A nats-server with the committed configuration, on ports of its own."""
+
+    def __init__(self, program: str, folder: Path, example: str, ports: tuple[int, int]) -> None:
+        self.port, self.mqtt_port = ports
+        self.log = folder / "nats.log"
+        replaced = {":4222": f":{self.port}", ":1883": f":{self.mqtt_port}", "/var/lib/nats": str(folder / "store")}
+        for old, new in replaced.items():
+            assert example.count(old) == 1
+            example = example.replace(old, new)
+        self._config = folder / "nats.conf"
+        self._config.write_text(example)
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen([self._program, "-c", str(self._config)], stdout=log, stderr=log)
+        until_s = time.monotonic() + LIMIT_S
+        while b"Server is ready" not in self.log.read_bytes():
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until_s, self.log.read_text()
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            self.log.write_bytes(b"")
+
+    def settings(self) -> Settings:
+        text = f"""
+mqtt: {{topics: [{{topic: "plant/{{device}}/{{sensor}}", stream: "{{device}}/{{sensor}}"}}]}}
+forecast: {{sharing: fleet}}
+scale: {{source: nats, shards: {N_SHARDS}, nats: {{url: "nats://127.0.0.1:{self.port}"}}}}
+"""
+        return parse_settings(text, "test.yaml")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def server(tmp_path: Path, repository: Path) -> Iterator[Server]:
+    program = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        missing = "nats-server is not installed; on Debian: apt-get install nats-server"
+        pytest.skip(missing)
+    server = Server(
+        program, tmp_path, (repository / "docker" / "nats.conf").read_text("utf-8"), (free_port(), free_port())
+    )
+    server.start()
+    yield server
+    server.kill()
+
+
+def publish(server: Server, n: int, first: int = 0) -> None:
+    """Publish readings ``first`` to ``first + n`` of 30 streams of 10 devices, QoS 1, and wait for all."""
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="devices", protocol=paho.MQTTv311)
+    client.max_inflight_messages_set(200)
+    client.connect("127.0.0.1", server.mqtt_port)
+    client.loop_start()
+    sent = [client.publish(f"plant/d{i % 10}/s{i % 3}", payload(i), qos=1) for i in range(first, first + n)]
+    for each in sent:
+        each.wait_for_publish(LIMIT_S)
+    client.disconnect()
+    client.loop_stop()
+    client._reset_sockets()  # noqa: SLF001 - else the collector warns
+
+
+def payload(i: int) -> bytes:
+    return b'{"time": %d, "value": %d}' % (1_760_000_000 + 10 * (i // 30), i)
+
+
+def read(settings: Settings, start: Marks, end: Marks) -> list[Logged]:
+    nats_settings = settings.scale.nats
+    return [
+        decoded(fetch(nats_settings, span.partition, span.start, span.end), span, settings)
+        for span in spans(start, end, [])
+    ]
+
+
+def wait_for(settings: Settings, n: int) -> list[int]:
+    """Wait until the streams hold so many messages; return where they end: the server answers before it stores."""
+    until_s = time.monotonic() + LIMIT_S
+    while sum(ends := [end for _, end in bounds(settings.scale.nats)]) - len(ends) < n:
+        assert time.monotonic() < until_s, ends
+        time.sleep(0.05)
+    return ends
+
+
+def test_messages_of_all_partitions_are_scored_once_and_in_order_also_after_kill_9_of_the_server(
+    server: Server,
+) -> None:
+    settings = server.settings()
+    start = Marks(tuple(first for first, _ in bounds(settings.scale.nats)))
+    assert start.next == (1, 1, 1, 1)
+    publish(server, 1200)
+    middle = advance(start, wait_for(settings, 1200), 1000, [])
+    assert sum(middle.next) < 1204, "a batch is bounded"
+    first = read(settings, start, middle)
+    server.kill()
+    server.start()
+    publish(server, 300, 1200)
+    end = advance(middle, wait_for(settings, 1500), None, [])
+    again = read(settings, start, middle)
+    parts = [*first, *read(settings, middle, end)]
+
+    assert [list(cut(each, N_SHARDS, "")) for each in again] == [list(cut(each, N_SHARDS, "")) for each in first]
+    assert len(first) > 1, "devices are in several partitions"
+    values = sorted(value for part in parts for value in part.readings.value.tolist())
+    assert values == list(range(1500))
+    shards = [Shard(settings, lambda _name: pytest.fail("there are no networks")) for _ in range(N_SHARDS)]
+    for part in parts:
+        assert (part.seq[1:] > part.seq[:-1]).all()
+        for number, envelope in cut(part, N_SHARDS, ""):
+            scored = shards[number].take(envelope)
+            assert (scored.steps.outcome == 0).all()
+    assert sum(shard.session.counts["accepted"] for shard in shards) == 1500
+
+
+def test_what_is_not_kept_any_more_is_told(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    settings = server.settings()
+    bounds(settings.scale.nats)
+    publish(server, 300)
+    ends = wait_for(settings, 300)
+
+    async def purge() -> None:
+        client = await nats.connect(settings.scale.nats.url)
+        await client.jetstream().purge_stream("foretell-0", seq=11)
+        await client.close()
+
+    asyncio.run(purge())
+    with caplog.at_level(logging.ERROR):
+        found = fetch(settings.scale.nats, 0, 1, ends[0])
+        assert fetch(settings.scale.nats, 0, 1, 5) == []
+    assert [number for number, _ in found] == list(range(11, ends[0]))
+    assert [record.__dict__["fields"]["n_missing"] for record in caplog.records] == [10, 4]
+
+
+def test_a_server_that_is_not_there_is_one_clear_line() -> None:
+    port = free_port()
+    settings = parse_settings(f"{{scale: {{nats: {{url: 'nats://127.0.0.1:{port}'}}}}}}", "f")
+    with pytest.raises(ForetellError, match=f"NATS at nats://127.0.0.1:{port}: "):
+        bounds(settings.scale.nats)
