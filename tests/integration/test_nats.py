@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from pipeline.core.errors import ForetellError
 from pipeline.core.settings import Settings, parse_settings
+from pipeline.runtime.broker import free_port
 from pipeline.scaleout.envelopes import cut
 from pipeline.scaleout.jetstream import bounds, fetch
 from pipeline.scaleout.messages import decoded
@@ -67,12 +67,6 @@ forecast: {{sharing: fleet}}
 scale: {{source: nats, shards: {N_SHARDS}, nats: {{url: "nats://127.0.0.1:{self.port}"}}}}
 """
         return parse_settings(text, "test.yaml")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
