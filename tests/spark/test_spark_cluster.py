@@ -45,8 +45,8 @@ def test_a_worker_is_killed_and_the_job_goes_on(tmp_path: Path) -> None:
         port = free_port()
         stack.enter_context(_spark_class(tmp_path, "master.Master", "--host", "127.0.0.1", "--port", str(port)))
         master = f"spark://127.0.0.1:{port}"
-        worker = ("worker.Worker", "--host", "127.0.0.1", "-c", "1", "-m", "2g")
-        doomed, _ = (stack.enter_context(_spark_class(tmp_path / name, *worker, master)) for name in ("a", "b"))
+        worker = ("worker.Worker", "--host", "127.0.0.1", "-c", "1", "-m", "2g", "-d", ".", master)
+        doomed, _ = (stack.enter_context(_spark_class(tmp_path / name, *worker)) for name in ("a", "b"))
         log = stack.enter_context((tmp_path / "job.log").open("wb"))
         job = stack.enter_context(
             subprocess.Popen(
@@ -55,6 +55,7 @@ def test_a_worker_is_killed_and_the_job_goes_on(tmp_path: Path) -> None:
         )
         _wait_for(commits / "1", job)
         time.sleep(0.5)  # into the batch
+        assert all(any((tmp_path / name).glob("app-*")) for name in ("a", "b")), "one of them had nothing to do"
         os.killpg(doomed.pid, signal.SIGKILL)
         assert not (commits / "7").exists(), "the job was over already"
         assert job.wait(PATIENCE_S) == 0, (tmp_path / "job.log").read_text()[-3000:]

@@ -10,6 +10,7 @@ import pytest
 from spark_contract import (
     N_ROWS,
     N_SEGMENTS,
+    TOLERANCE,
     alerts_in,
     compare,
     compare_episodes,
@@ -88,3 +89,25 @@ def test_from_a_daemon_to_spark_and_back(tmp_path: Path) -> None:
     score = np.where(of_spark == -1.0, score, of_spark)
     found = compare_scores(score) + compare_episodes(episodes_of(events) | alerts_in(tmp_path / "live"), plain())
     say("daemon, Spark, daemon", found)
+
+
+def test_networks_that_were_fine_tuned_half_way_are_in_force_again_when_history_is_scored_again(tmp_path: Path) -> None:
+    configuration = config(tmp_path)
+    write_log(tmp_path, last=N_SEGMENTS // 2)
+    run_scale("backfill", "-c", configuration)
+    said = run_scale("fine-tune", "-c", configuration, "--rounds", "4", "--streams", "32")
+    assert f"in force from position {N_ROWS // 2:,} on" in said
+    write_log(tmp_path, first=N_SEGMENTS // 2)
+    n_done = len(list((tmp_path / "live" / "checkpoint" / "commits").glob("[0-9]*")))
+    run_until_killed(tmp_path / "live", n_done, "backfill", "-c", configuration)
+    run_scale("backfill", "-c", configuration)
+    run_scale("backfill", "-c", configuration, "--output", tmp_path / "again")
+    (live, n_live), (again, n_again) = scores_in(tmp_path / "live"), scores_in(tmp_path / "again")
+    assert n_live == n_again == N_ROWS
+    assert live.tobytes() == again.tobytes()
+    assert alerts_in(tmp_path / "live") == alerts_in(tmp_path / "again")
+    half = N_ROWS // 2
+    assert np.array_equal(live[:half], plain().score[:half], equal_nan=True)
+    changed = np.nanmax(np.abs(live[half:] - plain().score[half:]))
+    assert changed > TOLERANCE
+    say("fine-tuned half way, killed, scored again", f"{N_ROWS:,} scores the same to the last bit")
