@@ -56,6 +56,7 @@ def test_help_imports_nothing_heavy_and_lists_every_command(repository: Path) ->
         "bridge",
         "simulate",
         "bench",
+        "scale",
     ):
         assert f" {command} " in text
 

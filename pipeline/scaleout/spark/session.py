@@ -1,5 +1,6 @@
 """A Spark session as scaling out needs it, or one clear line about what is missing."""
 
+import logging
 import os
 import shutil
 import sys
@@ -36,6 +37,7 @@ def spark_session(settings: Settings, name: str) -> Iterator[SparkSession]:
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    logging.getLogger("py4j").setLevel(logging.WARNING)  # tells of every connection to the JVM
     spark.dataSource.register(SegmentSource)
     spark.dataSource.register(MessageSource)
     try:
