@@ -36,7 +36,7 @@ from pipeline.sinks.publisher import Publisher
 from pipeline.sources.inbox import Inbox, Message
 from pipeline.sources.mqtt import Connection, MqttSource
 from pipeline.sources.presence import Presence
-from pipeline.store.files import StoreFullError, disk_figures
+from pipeline.store.files import StoreFullError, disk_figures, sync_folder
 
 #: How long the worker waits for a message before it looks whether a segment is due, seconds.
 IDLE_S = 0.1
@@ -124,10 +124,20 @@ class Bridge:
         """Say that a bridge takes no settings live."""
         _log.warning("configuration not taken", extra={"fields": {"why": "a bridge needs a restart"}})
 
-    def _start(self) -> None:
-        as_batch(NOTHING_LOGGED)  # loads what the first segment would wait for
+    def go_on(self) -> None:
+        """Find out where the log ends, and what was received that the broker may send again.
+
+        Raises:
+            UsageError: The last segment is damaged.
+        """
+        for folder in (self._folder.parent, self._folder):
+            sync_folder(folder)  # they may be new
         self.figures.position = next_position(self._folder)
         self._repeats.recall(self._receipts.recall({segment.first for segment in segments(self._folder)}))
+
+    def _start(self) -> None:
+        as_batch(NOTHING_LOGGED)  # loads what the first segment would wait for
+        self.go_on()
         self._refresh()
         metrics, mqtt = self._settings.metrics, self._settings.mqtt
         routes = life_routes(self._life, self._status)
@@ -156,9 +166,9 @@ class Bridge:
             time.sleep(IDLE_S)  # the broker keeps what we cannot
         messages = self.inbox.drain(0 if self._is_blocked else BATCH, COLLECT_S, IDLE_S)
         if messages:
-            self._guarded(messages)
+            self.take(messages)
         if self._is_due():
-            self._commit()
+            self.commit()
         for connection in (self._source.connection, self._outlet):
             if connection.failure:
                 raise ForetellError(connection.failure)
@@ -175,12 +185,16 @@ class Bridge:
             n_waiting >= bridge.in_flight or len(self._gathered) >= bridge.segment_readings
         )
 
-    def _guarded(self, messages: list[Message]) -> None:
-        """Work through a batch; an error costs a batch, many in a row end the bridge."""
+    def take(self, messages: list[Message]) -> None:
+        """Gather a batch of messages; an error costs the batch, many in a row end the bridge.
+
+        Raises:
+            ForetellError: Many batches in a row failed.
+        """
         receipts = [message.receipt for message in messages if message.receipt is not None]
         new, received = self._repeats.sift(messages)
         try:
-            self._take(new)
+            self._decode(new)
         except Exception as error:
             self.figures.n_failures += 1
             self._n_failures_in_a_row += 1
@@ -195,7 +209,7 @@ class Bridge:
         if self._due_s == float("inf") and (receipts or len(self._gathered)):
             self._due_s = time.monotonic() + self._settings.bridge.segment_s
 
-    def _take(self, messages: Sequence[Message]) -> None:
+    def _decode(self, messages: Sequence[Message]) -> None:
         """Decode messages and gather their readings."""
         if not messages:
             return
@@ -221,8 +235,12 @@ class Bridge:
         is_large = len(gathered) >= bridge.segment_readings or 2 * len(gathered.receipts) >= bridge.in_flight
         return is_large or now_s >= self._due_s
 
-    def _commit(self) -> None:
-        """Put what has gathered into the log, and only then acknowledge its messages; or wait for room on the disk."""
+    def commit(self) -> None:
+        """Put what has gathered into the log, and only then acknowledge its messages; or wait for room on the disk.
+
+        Raises:
+            StoreError: The log cannot be written.
+        """
         gathered = self._gathered
         if len(gathered):
             try:
@@ -287,6 +305,10 @@ class Bridge:
         edge["inbox"] = {"depth": self.inbox.depth, "n_dropped": self.inbox.n_dropped}
         return self.figures.document(self._life.now(), str(self._folder), edge)
 
+    def close(self) -> None:
+        """Let another bridge have the log; ``run`` does so at its end."""
+        self._receipts.close()
+
     def _shut_down(self) -> None:
         """End the input, write what waits, acknowledge it, free port and log."""
         self._is_stopping = True
@@ -295,12 +317,12 @@ class Bridge:
         drained_by_s = time.monotonic() + DRAIN_LIMIT_S
         try:
             while self.inbox.depth and not self._is_blocked and time.monotonic() < drained_by_s:
-                self._guarded(self.inbox.drain(BATCH, 0.0, 0.0))
+                self.take(self.inbox.drain(BATCH, 0.0, 0.0))
             if self._gathered.receipts or len(self._gathered):
-                self._commit()
+                self.commit()
         finally:
             self._source.connection.stop()
             self._outlet.stop()
             self._exporter.stop()
-            self._receipts.close()
+            self.close()
         _log.info("stopped", extra={"fields": {**self.figures.log_figures(), "n_unwritten": len(self._gathered)}})

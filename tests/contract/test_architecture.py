@@ -29,6 +29,7 @@ ONLY_IN = {
     "paho": {"sources/mqtt.py", "sources/mqtt_client.py", "sources/broker_probe.py", "sinks/publisher.py"},
     "prometheus_client": {"sinks"},
     "pyspark": {"scaleout"},
+    "nats": {"scaleout"},
 }
 NEVER_IMPORTED = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 NEVER_CALLED = {"eval", "exec", "compile", "__import__", "import_module", "importlib.import_module"} | {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -26,6 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not IS_LONG, reason="takes minutes; run: make test-spark"),
 ]
 N = 200_000
+MICROSECONDS = pa.timestamp("us", "UTC")
 
 
 def configured(folder: Path, settings: Settings) -> Path:
@@ -43,7 +45,7 @@ def scored(output: Path) -> tuple[dict[str, list[float]], int, int]:
     seq = np.concatenate([table["seq"].to_numpy() for table in tables])
     assert len(np.unique(seq)) == len(seq), "a position is there once"
     names = np.concatenate([table["stream"].to_numpy() for table in tables])
-    time_s = np.concatenate([table["timestamp"].cast("int64").to_numpy() / 1e6 for table in tables])
+    time_s = np.concatenate([table["timestamp"].cast(MICROSECONDS).cast("int64").to_numpy() / 1e6 for table in tables])
     times: dict[str, list[float]] = {}
     for row in np.argsort(seq).tolist():
         times.setdefault(names[row], []).append(float(time_s[row]))
