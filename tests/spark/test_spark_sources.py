@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -20,6 +19,7 @@ from spark_contract import IS_LONG, missing, run_scale, run_until_killed, say, s
 from pipeline.core.settings import Settings
 from pipeline.runtime.broker import free_port
 from pipeline.scaleout.jetstream import bounds
+from pipeline.scaleout.outcome import read_outcome
 
 pytestmark = [
     pytest.mark.broker,
@@ -27,7 +27,6 @@ pytestmark = [
     pytest.mark.skipif(not IS_LONG, reason="takes minutes; run: make test-spark"),
 ]
 N = 200_000
-MICROSECONDS = pa.timestamp("us", "UTC")
 
 
 def configured(folder: Path, settings: Settings) -> Path:
@@ -45,7 +44,7 @@ def scored(output: Path) -> tuple[dict[str, list[float]], int, int]:
     seq = np.concatenate([table["seq"].to_numpy() for table in tables])
     assert len(np.unique(seq)) == len(seq), "a position is there once"
     names = np.concatenate([table["stream"].to_numpy() for table in tables])
-    time_s = np.concatenate([table["timestamp"].cast(MICROSECONDS).cast("int64").to_numpy() / 1e6 for table in tables])
+    time_s = np.concatenate([table["timestamp"].cast("int64").to_numpy() / 1e6 for table in tables])
     times: dict[str, list[float]] = {}
     for row in np.argsort(seq).tolist():
         times.setdefault(names[row], []).append(float(time_s[row]))
@@ -76,6 +75,7 @@ def test_mqtt_to_the_bridge_killed_on_the_way_to_spark(
     settings = settings_for(tmp_path)
     run_scale("backfill", "-c", configured(tmp_path, settings))
     times, n, n_accepted = scored(tmp_path / "live")
+    assert read_outcome(tmp_path / "live" / "scores" / "batch=0").newest_s < time.time()
     say("MQTT, bridge killed, Spark", f"{N:,} readings sent, {n:,} scored, {n_accepted:,} of them accepted")
     assert times == expected_times(plan, N)
     assert (n, n_accepted) == (N, N)
