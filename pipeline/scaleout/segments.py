@@ -84,8 +84,9 @@ def segments(folder: Path, start: int = 0) -> list[Segment]:
         names = [path.name for path in folder.iterdir()]
     except FileNotFoundError:
         return []
-    found = [Segment(int(match[1]), folder / name) for name in names if (match := _NAME.fullmatch(name))]
-    return sorted(segment for segment in found if segment.first >= start)
+    earliest = segment_name(start)  # names are as positions are: a long log costs little more than its listing
+    fresh = sorted(name for name in names if name >= earliest)
+    return [Segment(int(match[1]), folder / name) for name in fresh if (match := _NAME.fullmatch(name))]
 
 
 def next_position(folder: Path) -> int:
