@@ -123,6 +123,13 @@ class TrainingSettings(Section):
     every: int = Field(
         48, ge=8, title="Readings of a stream between two fine-tunes.", description="Rarer saves CPU and adapts later."
     )
+    takeover: int = Field(
+        8,
+        ge=0,
+        le=64,
+        title="Readings after which a network is taken over that learnt from what came before them.",
+        description="Time to teach in; when it is too short, a recording does not replay exactly.",
+    )
     steps: int = Field(
         8,
         ge=1,
@@ -162,3 +169,10 @@ class TrainingSettings(Section):
         title="A child that has not answered after so long is replaced, seconds.",
         description="Its start counts too: longer on a slow machine.",
     )
+
+    @model_validator(mode="after")
+    def _taken_over_in_time(self) -> Self:
+        if self.takeover >= self.every:
+            msg = "takeover must be smaller than every"
+            raise ValueError(msg)
+        return self

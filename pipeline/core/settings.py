@@ -44,7 +44,7 @@ class StreamSettings(Section):
         ge=128,
         le=65536,
         title="Readings kept per stream, for training and hidden-state rebuilds.",
-        description="More lets networks train on an older past, at 17 bytes each.",
+        description="More lets networks train on an older past, at 41 bytes each.",
     )
     future_s: float = Field(
         60.0,

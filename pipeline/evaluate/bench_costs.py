@@ -14,7 +14,10 @@ from time import perf_counter, process_time
 import numpy as np
 
 from pipeline.core.columns import SlotArrays
+from pipeline.core.records import Readings
 from pipeline.evaluate.bench import warmed_up, white_noise
+from pipeline.flow.learning import fine_tune_groups
+from pipeline.flow.schedule import due_groups
 from pipeline.flow.snapshot import copy_model, copy_state, parse_model, parse_state
 from pipeline.forecast.bank import Plan
 from pipeline.forecast.yardstick import bare_loop
@@ -63,18 +66,23 @@ def _training(n_streams: int) -> Cost:
     training, n_members = session.settings.training, session.settings.forecast.ensemble
     batches = white_noise(n_streams, training.every, int(session.state.windows.n[0]))
     while session.state.windows.n[0] < _N_OLD:  # young networks train twice as long
-        session.process(next(batches), now=np.inf)
-    session.fine_tune()
+        _taught_s(session, next(batches))
     taught_s, bare_s = [], []
     plan = Plan(slice(0, n_streams), n_streams, training.batch, None)
     n_steps = training.steps * training.window
     for _ in range(_TRAIN_ROUNDS):
-        session.process(next(batches), now=np.inf)
-        taught_s.append(_seconds(session.fine_tune))
+        taught_s.append(_taught_s(session, next(batches)))
         bare_s.append(_seconds(lambda: bare_loop(session.model.network, session.model.bank, plan, n_steps)))
     n = n_streams * training.every
     us, bare_us = 1e6 * min(taught_s) / (n * n_members), 1e6 * min(bare_s) / n
     return _cost("fine-tune, us per reading and network", us, "bare forward steps over its windows", bare_us)
+
+
+def _taught_s(session: Session, readings: Readings) -> float:
+    """Process readings; return the processor time of the fine-tunes that fell due, in lessons as a child gets them."""
+    session.process(readings, now=np.inf)
+    groups = due_groups(session.model, session.state)
+    return _seconds(lambda: fine_tune_groups(session.model, session.state, groups))
 
 
 def _seconds(work: Callable[[], object]) -> float:

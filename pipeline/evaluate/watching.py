@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.records import F64, Event, Health, Readings
+from pipeline.core.records import F64, Event, Health, Readings, Steps
+from pipeline.runtime.parts import parts
 from pipeline.runtime.session import Session
 
 
@@ -71,7 +72,7 @@ def watch(session: Session, tails: Sequence[Tail], progress: Callable[[int], Non
         if not open_tails:
             break
         batch, position = _batch([tails[i] for i in open_tails], slice(start, start + every))
-        steps = session.process(batch, now=float(batch.time.max()))
+        steps = _steps(session, batch)
         for i, rows in zip(open_tails, _rows_of(batch, len(open_tails)), strict=True):
             given = steps.health[rows] & wanted[i]
             fresh = given & ~np.concatenate((stood[i : i + 1], given[:-1]))
@@ -79,10 +80,20 @@ def watch(session: Session, tails: Sequence[Tail], progress: Callable[[int], Non
             for k, happened in enumerate((steps.event[rows] == Event.OPEN, fresh != 0)):
                 if happened.any():
                     seen[i, k] = start + position[rows][np.argmax(happened)]
-        if session.settings.training.enabled:
-            session.fine_tune()
         progress(len(batch))
     return [Sighting(float(episode), float(verdict)) for episode, verdict in seen]
+
+
+def _steps(session: Session, batch: Readings) -> Steps:
+    """Process a batch, and fine-tune in it as replay does; return the events and health of its readings."""
+    steps = Steps.blank(len(batch))
+    for rows in parts(session, batch):
+        part = batch.rows(rows)
+        out = session.process(part, now=float(part.time.max()))
+        steps.health[rows], steps.event[rows] = out.health, out.event
+        if session.settings.training.enabled:
+            session.fine_tune()
+    return steps
 
 
 def _batch(tails: Sequence[Tail], part: slice) -> tuple[Readings, F64]:

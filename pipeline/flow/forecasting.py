@@ -179,6 +179,7 @@ def start_anew(state: State, slots: I64) -> None:
         part.reset(slots)
     for yardstick in (state.flutter, state.reach, state.grain):
         yardstick.forget(slots)
+    state.due.cancel(slots)  # a lesson made before it would teach what the windows no longer hold
     state.pending.forget(slots)
     set_scale(state, slots)
 
@@ -195,6 +196,7 @@ def accept_change(model: Model, state: State, slots: I64) -> None:
     length = min(_N_NEW_NORMAL, model.settings.detection.n_quarantine)  # readings since the change
     state.scaling.rebase(slots, state.windows.last(slots, length).value)
     state.windows.is_taught[slots] = True
+    state.due.cancel(slots)
     state.league.reset(slots)  # by its errors before the change one forecaster would be as good as another for long
     state.drift.forget(slots)
     state.pending.location[slots] = np.nan  # foretold in the old normal, absurd by the new one's spread

@@ -1,10 +1,10 @@
-"""Fine-tuning as the flow sees it: which networks are due, their lessons, and what follows from the result.
+"""Fine-tuning as the flow sees it: the lessons of networks that are due, and what follows from the result.
 
 ``due_groups -> prepare -> teach -> apply``. ``teach`` is pure and may run in another process while
-readings go on; ``fine_tune_groups`` does all of it at once. The schedule counts readings.
+readings go on; ``fine_tune_groups`` does all of it at once. ``schedule`` says when.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from pipeline.core.seeds import uniforms
 from pipeline.core.settings import Settings
 from pipeline.flow.forecasting import put_scale, rebuild
 from pipeline.flow.lessons import MAX_STREAMS_PER_BATCH, Lesson, dropout_draws, hold_out, minibatches, unseen
+from pipeline.flow.schedule import readings_since
 from pipeline.flow.state import Model, State
 from pipeline.forecast.gate import Outcome, compare, is_finite, is_regression, verdict
 from pipeline.forecast.network import network_for
@@ -47,36 +48,6 @@ class Taught:
     is_rolled_back: Bool
 
 
-def due_groups(model: Model, state: State) -> I64:
-    """Return the networks that are due for a fine-tune, largest debt first.
-
-    A network is due when one of its streams has ``training.every`` readings it was not trained on,
-    and a whole training window.
-    """
-    every = model.settings.training.every
-    by_group = debts(model, state)
-    due = np.flatnonzero(by_group >= every)
-    return due[np.argsort(-by_group[due], kind="stable")]
-
-
-def debts(model: Model, state: State) -> I64:
-    """Return how many readings each network is behind: those its streams got since it was last fine-tuned."""
-    training = model.settings.training
-    live = state.table.live
-    by_group = np.zeros(model.bank.capacity, np.int64)
-    if len(live) and training.enabled:
-        behind = state.windows.n[live] - state.ledger.n_trained[live]
-        np.maximum.at(by_group, state.ledger.group[live], np.where(_is_ready(model, state, live), behind, 0))
-    return by_group
-
-
-def _is_ready(model: Model, state: State, slots: I64) -> Bool:
-    """Say which streams have a whole training window and a scale."""
-    n_least = model.settings.training.window + 2
-    ready: Bool = (state.windows.n[slots] >= n_least) & (state.pending.spread_of_scale[slots] > 0)
-    return ready
-
-
 def fine_tune_groups(model: Model, state: State, groups: I64) -> list[tuple[Lesson, Taught]]:
     """Fine-tune networks here and now.
 
@@ -101,9 +72,9 @@ def chunks(model: Model, state: State, groups: I64) -> list[I64]:
     """Part networks into lessons of bounded size and of like age and number of streams: none decides for another."""
     live = state.table.live
     n_read = np.zeros(model.bank.capacity, np.int64)
-    np.maximum.at(n_read, state.ledger.group[live], state.windows.n[live])
-    ready = live[_is_ready(model, state, live)]
-    n_streams = np.bincount(state.ledger.group[ready], minlength=model.bank.capacity)[groups]
+    np.maximum.at(n_read, state.ledger.group[live], state.due.n[live])
+    pupils = live[state.due.n[live] > 0]
+    n_streams = np.bincount(state.ledger.group[pupils], minlength=model.bank.capacity)[groups]
     n_rows = np.clip(n_streams, 1, MAX_STREAMS_PER_BATCH)  # what a minibatch grows with
     is_old = n_read[groups] >= _N_YOUNG
     parts = []
@@ -114,9 +85,14 @@ def chunks(model: Model, state: State, groups: I64) -> list[I64]:
 
 
 def prepare(model: Model, state: State, groups: I64) -> Lesson:
-    """Copy what a fine-tune of some networks needs; the scale is today's."""
-    bank, windows = model.bank, state.windows
+    """Copy what a fine-tune of networks that are due needs, as it was when they fell due.
+
+    Readings that came since lie in the rings already; how many the oldest ones may be overwritten by is set aside.
+    """
+    bank, windows, due = model.bank, state.windows, state.due
     slots, network_of = _pupils(model, state, groups)
+    n = due.n[slots]
+    n_since = np.maximum(model.settings.training.takeover, windows.n[slots] - n)
     own = bank.take(groups)
     return Lesson(
         groups=groups,
@@ -124,16 +100,17 @@ def prepare(model: Model, state: State, groups: I64) -> Lesson:
         slots=slots,
         network_of=network_of,
         n_trained=state.ledger.n_trained[slots],
-        **{name: array for name, array in windows.take(slots).items() if name != "newest"},
-        middle=state.scaling.mean[slots],
-        spread=np.where(state.pending.spread_of_scale[slots] > 0, state.scaling.spread(slots), 0.0),
-        interval=state.cadence.step_s[slots],
+        **{name: array for name, array in windows.take(slots).items() if name not in ("n", "newest")},
+        n=n,
+        n_held=np.minimum(n, windows.time.shape[1] - n_since),
+        **{name: array for name, array in due.take(slots).items() if name in ("middle", "spread", "interval")},
     )
 
 
 def _pupils(model: Model, state: State, groups: I64) -> tuple[I64, I64]:
     """Return the streams that networks learn from, by network; of those with very many, a fresh sample."""
     live = state.table.live
+    live = live[state.due.n[live] > 0]
     order = live[np.argsort(state.ledger.group[live], kind="stable")]
     group_of = state.ledger.group[order]
     first, last = np.searchsorted(group_of, groups), np.searchsorted(group_of, groups, side="right")
@@ -175,9 +152,10 @@ def teach(lesson: Lesson, settings: Settings) -> Taught:
 
 
 def apply(model: Model, state: State, lesson: Lesson, taught: Taught) -> None:
-    """Put new weights in force and rebuild their streams' hidden states; what has changed hands since is left alone."""
+    """Put new weights in force and rebuild their streams' hidden states; what has changed since is left alone."""
     bank, groups = model.bank, lesson.groups
     is_same = (bank.key[groups] == lesson.key) & (bank.n_rounds[groups] == lesson.n_rounds)
+    is_same &= readings_since(state, lesson.slots, lesson.n, lesson.network_of, len(groups)) >= 0
     bank.put(
         groups[is_same],
         {
@@ -187,11 +165,33 @@ def apply(model: Model, state: State, lesson: Lesson, taught: Taught) -> None:
         },
     )
     own = is_same[lesson.network_of] & (state.ledger.group[lesson.slots] == groups[lesson.network_of])
-    own &= state.windows.n[lesson.slots] >= lesson.n  # the slot has not been given to another stream
+    own &= (
+        state.due.n[lesson.slots] == lesson.n
+    )  # else the slot has been given to another stream, or that one has changed
     scaled = own & (lesson.spread > 0)
     put_scale(state, lesson.slots[scaled], lesson.scale.at(scaled))
     live = state.table.live
     streams = live[np.isin(state.ledger.group[live], groups[is_same])]
+    if not len(streams):
+        return
     state.ledger.n_trained[streams] = state.windows.n[streams]
     state.ledger.n_trained[lesson.slots[own]] = lesson.n[own]
+    state.due.n[streams] = 0
     rebuild(model, state, streams)
+
+
+def part_of(lesson: Lesson, taught: Taught, keep: Bool) -> tuple[Lesson, Taught]:
+    """Return some networks of a lesson without readings, and what became of them.
+
+    Args:
+        lesson: What ``Lesson.without_readings`` returned.
+        taught: What became of it.
+        keep: Which networks, shape (G,).
+    """
+    rows = keep[lesson.network_of]
+    number = np.cumsum(keep) - 1
+    by_network = {name: getattr(lesson, name)[keep] for name in ("groups", "key", "n_rounds")}
+    names = ("slots", "n", "middle", "spread", "interval")
+    by_stream = {name: getattr(lesson, name)[rows] for name in names}
+    part = replace(lesson, **by_network, **by_stream, network_of=number[lesson.network_of[rows]])
+    return part, Taught(**{field.name: getattr(taught, field.name)[keep] for field in fields(taught)})

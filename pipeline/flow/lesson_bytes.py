@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.core.columns import AnyArray
 from pipeline.flow.learning import Taught
-from pipeline.flow.lessons import Lesson
+from pipeline.flow.lessons import PLACE, Lesson
 from pipeline.flow.sealing import SnapshotError, seal, unseal
 from pipeline.flow.state import Model
 from pipeline.forecast.gate import Outcome
@@ -19,8 +19,6 @@ from pipeline.forecast.gate import Outcome
 _LESSON_MAGIC = b"FTLESSN1"
 _TAUGHT_MAGIC = b"FTTAUGT1"
 _LEARNT_MAGIC = b"FTLEARN1"
-#: What ``apply`` needs of a lesson, beside the bank.
-_PLACE = ("groups", "key", "n_rounds", "slots", "network_of", "n", "middle", "spread", "interval")
 _CPU = "cpu_s"
 _HEADER_BYTES = 16_384  # of an answer, beside its arrays: far more than it has
 
@@ -71,7 +69,7 @@ def unpack_taught(data: bytes, lesson: Lesson) -> tuple[Taught, float]:
 def pack_learnt(lesson: Lesson, taught: Taught) -> bytes:
     """Return what ``apply`` did as bytes: weights of accepted challengers alone, all else follows from the bank."""
     is_accepted = taught.outcome == Outcome.ACCEPTED
-    arrays = {name: getattr(lesson, name) for name in _PLACE}
+    arrays = {name: getattr(lesson, name) for name in PLACE}
     arrays |= {name: getattr(taught, name)[is_accepted] for name in ("weights", "m", "v")}
     arrays |= {"now_" + name: getattr(taught, name) for name in ("n_steps", "outcome", "is_rolled_back")}
     return seal(_LEARNT_MAGIC, arrays, {})
@@ -89,7 +87,7 @@ def unpack_learnt(data: bytes, model: Model) -> tuple[Lesson, Taught]:
         bank = model.bank.take(arrays["groups"])
         nothing = np.zeros(0)
         given: dict[str, AnyArray] = {field.name: nothing for field in fields(Lesson)} | {
-            name: arrays[name] for name in _PLACE
+            name: arrays[name] for name in PLACE
         }
         champion = np.where(is_rolled_back[:, None, None], bank["previous"], bank["weights"])
         is_accepted = outcome == Outcome.ACCEPTED

@@ -5,7 +5,8 @@ model. Windows are drawn by each network's own random numbers, so the same readi
 weights, whatever other streams do.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -26,6 +27,10 @@ _HELD_LEN, _HELD_EVERY = 16, 8  # of every eight runs of sixteen readings, the l
 _N_HELD = 8  # hold-out windows per network
 
 
+#: What ``apply`` needs of a lesson, beside the bank.
+PLACE = ("groups", "key", "n_rounds", "slots", "network_of", "n", "middle", "spread", "interval")
+
+
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """G networks to fine-tune and the D streams they learn from; W readings are held of each.
@@ -36,7 +41,8 @@ class Lesson:
         weights, previous, m, v: Likewise, shape (G, E, P).
         slots: Streams, int64, shape (D,).
         network_of: Place of each stream's network in ``groups``, int64, shape (D,).
-        n: Readings of each stream so far.
+        n: Readings of each stream when its network fell due; none after them are learnt from.
+        n_held: How many of them may be cut from.
         n_trained: Readings when its network was last fine-tuned.
         time, value, is_taught, outlook, context: Windows, as they lie in ``streams.windows``.
         middle, spread, interval: Scale to train in; spread is 0 where a stream has none.
@@ -53,6 +59,7 @@ class Lesson:
     slots: I64
     network_of: I64
     n: I64
+    n_held: I64
     n_trained: I64
     time: F64
     value: F64
@@ -68,6 +75,11 @@ class Lesson:
         """The scale to train in."""
         return Scale(self.middle, self.spread, self.interval)
 
+    def without_readings(self) -> Self:
+        """Return what ``apply`` needs of it; weights and readings are left out, which are most of its size."""
+        nothing: dict[str, Any] = {field.name: np.zeros(0) for field in fields(self) if field.name not in PLACE}
+        return replace(self, **nothing)
+
 
 def minibatches(lesson: Lesson, settings: Settings, n_steps: int) -> list[Windows]:
     """Draw the windows of all minibatches: every stream of a network alike, half of them recent."""
@@ -80,7 +92,7 @@ def minibatches(lesson: Lesson, settings: Settings, n_steps: int) -> list[Window
     rows = np.stack(
         [members[(u * len(members)).astype(np.int64)] for members, u in zip(by_network, draws[:, 0], strict=True)]
     )
-    n_held = np.minimum(lesson.n[rows], lesson.value.shape[1])
+    n_held = lesson.n_held[rows]
     newest = n_held - training.window - 1  # latest start whose first target has been read
     is_recent = np.arange(n_draws) % 2 == 0
     oldest = np.where(is_recent, np.maximum(1, newest - _N_RECENT), 1)
@@ -115,7 +127,7 @@ def hold_out(lesson: Lesson, settings: Settings) -> Windows:
     turn = np.stack([place // len(members) for members in by_network])
     end = (lesson.n[rows] // period - turn) * period  # one after the last reading of a held-out run
     first = end - 1 - length
-    oldest = np.maximum(1, lesson.n[rows] - lesson.value.shape[1] + 1)
+    oldest = np.maximum(1, lesson.n[rows] - lesson.n_held[rows] + 1)
     windows, number = _cut(lesson, settings, rows, np.maximum(first, oldest))
     counts = is_held_out(number + 1) & (first >= oldest)[..., None]
     return Windows(windows.x, windows.y, windows.is_known & counts[..., None])

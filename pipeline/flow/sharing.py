@@ -148,4 +148,6 @@ def _merge(model: Model, state: State, slots: I64, key: np.uint64) -> None:
     moved = slots[state.ledger.group[slots] != kept]
     state.ledger.group[moved] = kept
     state.ledger.n_trained[slots] = state.windows.n[slots]  # debts were those of the networks that are given up
+    state.due.reset(slots)
+    state.due.next[slots] = state.windows.n[slots] + model.settings.training.every
     rebuild(model, state, moved)

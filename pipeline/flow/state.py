@@ -72,6 +72,34 @@ class Ledger(SlotArrays):
 
 
 @dataclass
+class Due(SlotArrays):
+    """What is due of a stream's network, see ``schedule``.
+
+    Attributes:
+        n: Readings of the stream when its network fell due, which is what it learns from; 0 while it is not due.
+        ripe: Reading at which what it learnt is taken over.
+        next: Reading at which it falls due next; 0 before the first time.
+        middle, spread, interval: The scale at ``n``.
+    """
+
+    n: I64 = column(np.int64)
+    ripe: I64 = column(np.int64)
+    next: I64 = column(np.int64)
+    middle: F64 = column(np.float64)
+    spread: F64 = column(np.float64)
+    interval: F64 = column(np.float64)
+
+    def cancel(self, slots: I64) -> None:
+        """Learn nothing from what was noted of these streams; they fall due again when they would have been taken over.
+
+        Not before: a batch ends there, wherever in it this happens.
+        """
+        noted = slots[self.n[slots] > 0]
+        self.next[noted] = self.ripe[noted]
+        self.n[noted] = 0
+
+
+@dataclass
 class Model:
     """What ``update`` does not change: settings and weights.
 
@@ -121,6 +149,7 @@ class State:
     clock: Clock
     trail: Trail
     ledger: Ledger
+    due: Due
 
     @classmethod
     def empty(cls, settings: Settings, capacity: int = _FIRST_CAPACITY) -> Self:
@@ -159,6 +188,7 @@ class State:
             clock=Clock.empty(capacity),
             trail=Trail.empty(capacity, **EVIDENCE_DIMENSIONS),
             ledger=Ledger.empty(capacity),
+            due=Due.empty(capacity),
         )
 
     def parts(self) -> dict[str, SlotArrays]:

@@ -9,12 +9,13 @@ know how any stage works.
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.core.clock import Clock
 from pipeline.core.errors import ForetellError, UsageError
-from pipeline.core.records import EpisodeEvent
+from pipeline.core.priors import Prior
+from pipeline.core.records import EpisodeEvent, Readings
 from pipeline.core.settings import Settings
 from pipeline.decode.memory import Memory
 from pipeline.decode.payloads import MAX_PAYLOAD_BYTES
@@ -30,13 +31,14 @@ from pipeline.runtime.life import LifeSigns
 from pipeline.runtime.life_routes import life_routes
 from pipeline.runtime.onlooker import Onlooker
 from pipeline.runtime.operator_token import make_token
+from pipeline.runtime.parts import parts
 from pipeline.runtime.rejection_log import RejectionLog
 from pipeline.runtime.reload import merged
 from pipeline.runtime.session import FleetView, Session
 from pipeline.runtime.status import edge_figures, foretell_version, status_document
+from pipeline.runtime.teacher import Teacher
 from pipeline.runtime.telemetry import Telemetry
 from pipeline.runtime.teller import Teller
-from pipeline.runtime.tuner import Tuner
 from pipeline.runtime.word_desk import WordDesk
 from pipeline.sinks.exporter import Exporter
 from pipeline.sinks.outbox import Outbox
@@ -52,8 +54,6 @@ from pipeline.store.store import Store
 IDLE_S = 0.2
 #: Pause between two snapshots, seconds.
 REFRESH_S = 0.5
-#: Networks that the worker itself fine-tunes at once: about a tenth of a second; fewer cost more each.
-FINETUNE_BITE = 8
 #: Messages that waited longer than this to be scored may have left others waiting: nobody is called silent, seconds.
 CURRENT_S = 5.0
 #: Batches that may fail in a row before the daemon gives up.
@@ -125,7 +125,7 @@ class Daemon:
         self._exporter = Exporter()
         self._lag = Lag(self._clock, self.inbox)
         self._telemetry = Telemetry(settings, self._lag)
-        self._tuner = Tuner(settings, self._telemetry.observe_finetune)
+        self._teacher = Teacher(settings, lambda: self.inbox.depth, self._telemetry.observe_finetune)
         self._follow_up = FollowUp(settings)
         self._budgets = Budgets(memory_budget(settings.runtime.memory_mb), time.monotonic())
         self._keeper = Keeper(self._session, self._follow_up, self._outbox, store)
@@ -259,8 +259,7 @@ class Daemon:
         finally:
             self._settle(messages)
         self._keeper.checkpoint()
-        if not self._is_stopping and self.sacrifice < Sacrifice.TRAINING:
-            self._fine_tune()
+        self._fine_tune()
         if time.monotonic() - self._refreshed_s >= REFRESH_S:
             self._refresh()
 
@@ -271,21 +270,30 @@ class Daemon:
         self._rejections.log(intake.samples)
         self._ask(intake.requests)
         now_s = self._clock.now()
-        note(intake.readings, now_s)
-        if len(intake.readings):
-            with self._telemetry.timed_step(self._keeper.scored):
-                steps = self._session.process(intake.readings, now_s)
-            if intake.priors:
-                self._session.tell(intake.priors)
-            news = self._follow_up.gather(intake.readings, steps, now_s)
-            self._keeper.pin(news)
-            self._teller.tell(news)
-            self._onlooker.take(news.told)
-            if steps.events:
-                self._telemetry.count_events(steps.events)
-                self._on_events(steps.events)
-            self._teller.tell_verdicts(steps.health_events)
+        priors = intake.priors
+        for i, rows in enumerate(parts(self._session, intake.readings)):
+            if i:
+                self._fine_tune()
+            readings = intake.readings.rows(rows)
+            note(readings, now_s)
+            if len(readings):
+                self._score_part(readings, priors, now_s)
+                priors = {}
         self._desk.lose(intake.dead, now_s)
+
+    def _score_part(self, readings: Readings, priors: Mapping[str, Prior], now_s: float) -> None:
+        with self._telemetry.timed_step(self._keeper.scored):
+            steps = self._session.process(readings, now_s)
+        if priors:
+            self._session.tell(priors)
+        news = self._follow_up.gather(readings, steps, now_s)
+        self._keeper.pin(news)
+        self._teller.tell(news)
+        self._onlooker.take(news.told)
+        if steps.events:
+            self._telemetry.count_events(steps.events)
+            self._on_events(steps.events)
+        self._teller.tell_verdicts(steps.health_events)
 
     def _settle(self, messages: list[Message]) -> None:
         """Write down what was dealt with, good or bad; only then acknowledge it. Send what there is to tell."""
@@ -307,20 +315,8 @@ class Daemon:
             self._publisher.send(message)
 
     def _fine_tune(self) -> None:
-        if self._settings.training.in_child:
-            self._tuner.turn(self._session)
-        else:
-            self._fine_tune_here()
-
-    def _fine_tune_here(self) -> None:
-        """Fine-tune in small bites, looking up after each: a message that arrives waits for one bite at most."""
-        patience, until_s = self._settings.runtime.batch_messages, time.monotonic() + REFRESH_S
-        while self.inbox.depth < patience and time.monotonic() < until_s and not self._is_stopping:
-            started_s = time.perf_counter()
-            if not self._session.fine_tune(FINETUNE_BITE):
-                return
-            self._telemetry.observe_finetune(time.perf_counter() - started_s)
-            patience = 1
+        if not self._is_stopping and self.sacrifice < Sacrifice.TRAINING:
+            self._teacher.turn(self._session)
 
     @property
     def sacrifice(self) -> Sacrifice:
@@ -329,7 +325,7 @@ class Daemon:
 
     def _keep_budgets(self) -> None:
         """Give up what exceeds the budgets, or take it back."""
-        before, memory = self.sacrifice, memory_in_use(self._tuner.pid)
+        before, memory = self.sacrifice, memory_in_use(self._teacher.pid)
         level = self._budgets.step(memory, self._lag.last_s, time.monotonic())
         if level == before:
             return
@@ -337,7 +333,7 @@ class Daemon:
         _log.warning("budget", extra={"fields": fields})
         self._telemetry.series_share = FEWER_SERIES if level >= Sacrifice.SERIES else 1.0
         if level == Sacrifice.TRAINING > before:
-            self._tuner.close()
+            self._teacher.close()
         self._session.admit_streams(is_open=level < Sacrifice.NEW_STREAMS)
 
     def _refresh(self) -> None:
@@ -354,14 +350,14 @@ class Daemon:
             "stale_acks_total": self._source.connection.n_stale_acks,
             "sacrifice_level": float(self.sacrifice),
             "memory_budget_bytes": self._budgets.memory_bytes,
-            "memory_in_use_bytes": memory_in_use(self._tuner.pid),
+            "memory_in_use_bytes": memory_in_use(self._teacher.pid),
             "ready": float(self._life.now().is_ready),
             "mqtt_connected": float(self._source.connection.is_connected),
             "mqtt_connects_total": self._source.connection.n_connects,
             "mqtt_failures_total": self._source.connection.n_failures + self._outlet.n_failures,
             **self._keeper.metrics(),
         }
-        snapshot = self._telemetry.snapshot(self._session, self.latest, self._tuner.lost, edge)
+        snapshot = self._telemetry.snapshot(self._session, self.latest, self._teacher.lost, edge)
         self._exporter.publish({**snapshot, **self._desk.metrics()})
 
     def _ask(self, requests: Sequence[Request]) -> None:
@@ -375,7 +371,7 @@ class Daemon:
         self._is_stopping = True
         self._life.stopping()
         self._source.is_closing = True  # what comes now stays with the broker
-        self._tuner.close()
+        self._teacher.close()
         drained_by_s = time.monotonic() + DRAIN_LIMIT_S
         runtime = self._settings.runtime
         try:

@@ -16,6 +16,7 @@ from pipeline.flow.lessons import Lesson
 from pipeline.runtime.checkpoints import Checkpoints
 from pipeline.runtime.follow_up import FollowUp, News
 from pipeline.runtime.journal_entries import (
+    NOTHING_RECEIVED,
     pack_admission,
     pack_batch,
     pack_gone,
@@ -133,12 +134,14 @@ class Keeper:
         self._note_filters(filters)
 
     def sift(self, messages: Sequence[Message]) -> tuple[list[Message], Callable[[Readings, float], None]]:
-        """Return the messages that are new, and what to call with their readings before these are scored."""
+        """Return the messages that are new, and what to call with each part of their readings before it is scored."""
         new, received = self.repeats.sift(messages)
 
         def note(readings: Readings, now: float) -> None:
+            nonlocal received
             if self._store is not None and (len(readings) or len(received.mids) or received.is_new_session):
                 self._note(pack_batch(received, readings, now))
+                received = NOTHING_RECEIVED
 
         return new, note
 

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.core.clock import ManualClock
 from pipeline.core.records import I64, Detail, EpisodeEvent, Event, Readings, Steps
 from pipeline.core.settings import Settings
+from pipeline.runtime.parts import parts
 from pipeline.runtime.replay_batches import batches, joined
 from pipeline.runtime.replay_messages import Arrivals, arrival_batches
 from pipeline.runtime.session import Session
@@ -79,16 +80,18 @@ def replay(
     clock = ManualClock()
     came = Arrivals.of(recordings)
     for rows in arrival_batches(readings, came, session) if came else batches(readings, settings):
-        batch = readings.rows(rows)
         if came:
             came.tell(session, rows)
-        clock.advance_to(float((came.arrival_s[rows] if came else batch.time).max()))
-        out = session.process(batch, clock.now())
-        _place(steps, rows, out)
-        steps.events.extend(out.events)
-        steps.health_events.extend(out.health_events)
-        if settings.training.enabled:
-            session.fine_tune()
+        for part in parts(session, readings.rows(rows)):
+            at = rows[part]
+            batch = readings.rows(at)
+            clock.advance_to(float((came.arrival_s[at] if came else batch.time).max()))
+            out = session.process(batch, clock.now())
+            _place(steps, at, out)
+            steps.events.extend(out.events)
+            steps.health_events.extend(out.health_events)
+            if settings.training.enabled:
+                session.fine_tune()
         progress(len(rows))
     return ReplayResult(readings, steps, episodes(readings, steps), dict(session.counts), dict(session.fine_tunes))
 

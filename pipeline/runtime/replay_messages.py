@@ -14,13 +14,10 @@ import numpy as np
 from pipeline.core.priors import Prior
 from pipeline.core.records import F64, I64, Bool, Flag, Readings
 from pipeline.core.settings import Settings
+from pipeline.runtime.parts import are_apart, lacking
 from pipeline.runtime.replay_batches import first_too_many, position_in_stream, rows_by_stream, running_newest
 from pipeline.runtime.session import Session
 from pipeline.sources.recording import Recording
-
-#: A stream that cannot be trained yet is looked at after each reading until it is so many fine-tunes behind; then
-#: after so many readings.
-_PATIENCE, _STRIDE = 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,29 +89,14 @@ def arrival_batches(readings: Readings, came: Arrivals, session: Session) -> Ite
     is_cut = _cuts(readings, came, settings)
     order = np.lexsort((came.message, came.arrival_s))
     lots = [order]
-    if settings.forecast.sharing == "stream" and not settings.forecast.context:
+    if are_apart(settings):
         by_stream = order[np.argsort(readings.stream[order], kind="stable")]
         lots = np.split(by_stream, np.flatnonzero(np.diff(readings.stream[by_stream])) + 1)
     waiting = [_Lot(rows, readings, came, is_cut) for rows in lots if len(rows)]
     while waiting:
-        lacking = _lacking(session, readings.names)
-        yield np.sort(np.concatenate([lot.take(lacking) for lot in waiting]))
+        lacks = lacking(session, readings.names)
+        yield np.sort(np.concatenate([lot.take(lacks) for lot in waiting]))
         waiting = [lot for lot in waiting if lot.has_more]
-
-
-def _lacking(session: Session, names: Sequence[str]) -> I64:
-    """Return how many readings each stream lacks until its network may be due for a fine-tune, shape (S,)."""
-    state, every = session.state, session.settings.training.every
-    lacks = np.full(len(names), every, np.int64)
-    known = np.array([i for i, name in enumerate(names) if name in state.table], np.int64)
-    if len(known):
-        slots, live, group = state.table.admit([names[i] for i in known.tolist()]), state.table.live, state.ledger.group
-        behind = np.zeros(int(group[live].max()) + 1, np.int64)  # of the stream furthest behind
-        np.maximum.at(behind, group[live], state.windows.n[live] - state.ledger.n_trained[live])
-        own = behind[group[slots]]
-        # A network that is behind and was not trained is not ready: it may be after any reading, or never.
-        lacks[known] = np.where(own < every, every - own, np.where(own < _PATIENCE * every, 1, _STRIDE))
-    return lacks
 
 
 class _Lot:
@@ -144,10 +126,10 @@ class _Lot:
         """Some readings have not been taken."""
         return self._at < len(self._rows)
 
-    def take(self, lacking: I64) -> I64:
+    def take(self, lacks: I64) -> I64:
         """Return the next rows: until a stream has what it lacks, or a cut."""
         at = self._at
-        last = first_too_many(self._nth, self._stream, self._n_done + lacking[self._ids] - 1, at)
+        last = first_too_many(self._nth, self._stream, self._n_done + lacks[self._ids] - 1, at)
         end = int(self._ends[np.searchsorted(self._ends, last, side="right")]) if last < len(self._rows) else last
         self._at = min(end, int(self._cuts[np.searchsorted(self._cuts, at, side="right")]))
         self._n_done += np.bincount(self._stream[at : self._at], minlength=len(self._ids))

@@ -16,9 +16,10 @@ from pipeline.core.records import F64, I32, I64, U16, Batch, Bool, Detail, Healt
 from pipeline.core.settings import Settings
 from pipeline.detect.episodes import severity
 from pipeline.flow.engine import update
-from pipeline.flow.learning import Taught, apply, debts, due_groups, fine_tune_groups
+from pipeline.flow.learning import Taught, apply, fine_tune_groups
 from pipeline.flow.lessons import Lesson
 from pipeline.flow.priors import tell_priors
+from pipeline.flow.schedule import debts, note_due, ripe_groups
 from pipeline.flow.sharing import admit, merge_kinds, networks
 from pipeline.flow.state import Model, State, new_model
 from pipeline.forecast.baselines import N_FORECASTERS, Forecaster
@@ -97,7 +98,8 @@ class Session:
         model: Settings and weights.
         state: The shard.
         counts: Readings so far by outcome name (``Outcome``, lower case).
-        fine_tunes: Fine-tunes so far by outcome (``gate.Outcome``, lower case), and how many were ``rolled_back``.
+        fine_tunes: Fine-tunes so far by outcome (``gate.Outcome``, lower case), how many were ``rolled_back``, and
+            how many came ``late``: after the reading at which they were to be taken over.
         n_drifts: Drifts so far.
         n_promised: False alarms that the budget has allowed so far, of all streams.
         on_learnt: Told of each lesson that was applied, after it was.
@@ -119,7 +121,7 @@ class Session:
         self.model = new_model(settings)
         self.state = State.empty(settings)
         self.counts = dict.fromkeys((outcome.name.lower() for outcome in Outcome), 0)
-        self.fine_tunes = dict.fromkeys([*(outcome.name.lower() for outcome in FineTune), "rolled_back"], 0)
+        self.fine_tunes = dict.fromkeys([*(outcome.name.lower() for outcome in FineTune), "rolled_back", "late"], 0)
         self.n_drifts = 0
         self.n_promised = 0.0
         self.on_learnt: Callable[[Lesson, Taught], None] = lambda _lesson, _taught: None
@@ -143,6 +145,7 @@ class Session:
         batch = Batch(slots, np.arange(len(readings)), readings.time, readings.value, readings.flags)
         detail = Detail.blank(len(readings), N_FORECASTERS) if self._has_detail else None
         self.state, steps = update(self.model, self.state, batch, now, detail)
+        note_due(self.model, self.state)
         self.n_drifts += int(np.count_nonzero(steps.health & Health.DRIFT))
         self._promise(slots[steps.outcome == Outcome.ACCEPTED])
         for outcome, n in enumerate(np.bincount(steps.outcome, minlength=len(Outcome))):
@@ -185,22 +188,24 @@ class Session:
         self.on_admission(is_open)
 
     def fine_tune(self, max_groups: int | None = None) -> int:
-        """Fine-tune the networks that are due, largest debt first.
+        """Fine-tune the networks that are to be taken over now, largest debt first.
 
         Args:
-            max_groups: Networks at most; None for all that are due.
+            max_groups: Networks at most; None for all of them.
 
         Returns:
             Number of networks fine-tuned.
         """
         self.relieve()
-        groups = due_groups(self.model, self.state)[:max_groups]
+        groups = ripe_groups(self.model, self.state)[:max_groups]
+        self._count_late(groups)
         for lesson, taught in fine_tune_groups(self.model, self.state, groups):
             self._note(lesson, taught)
         return len(groups)
 
     def learn(self, lesson: Lesson, taught: Taught) -> None:
         """Put what became of a lesson in force, and count it."""
+        self._count_late(lesson.groups)
         apply(self.model, self.state, lesson, taught)
         self._note(lesson, taught)
 
@@ -239,6 +244,13 @@ class Session:
         self.n_drifts, self.n_promised = int(tallies["n_drifts"]), float(tallies["n_promised"])
         self.told |= {name: Prior(*prior) for name, prior in tallies.get("told", {}).items()}
         tell_priors(self.settings.health, state, self.told)
+
+    def _count_late(self, groups: I64) -> None:
+        """Count the networks that could have been taken over readings ago; a replay takes them over in time."""
+        live, due = self.state.table.live, self.state.due
+        is_late = (due.n[live] > 0) & (self.state.windows.n[live] > due.ripe[live])
+        late = np.intersect1d(self.state.ledger.group[live[is_late]], groups)
+        self.fine_tunes["late"] += len(late)
 
     def _note(self, lesson: Lesson, taught: Taught) -> None:
         """Count what became of fine-tunes, and say so."""

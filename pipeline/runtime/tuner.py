@@ -12,10 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.core.errors import printable
+from pipeline.core.records import I64
 from pipeline.core.settings import Settings
-from pipeline.flow.learning import chunks, due_groups, prepare
+from pipeline.flow.learning import Taught, chunks, part_of, prepare
 from pipeline.flow.lessons import Lesson
+from pipeline.flow.schedule import due_groups, readings_since
 from pipeline.runtime.session import Session
 from pipeline.runtime.tuner_child import Answer, Child, Failure
 
@@ -25,6 +29,7 @@ COMMAND = (sys.executable, "-P", "-m", "pipeline.runtime.tuner_process")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 _MAX_DOUBLINGS = 16
 _MAX_WORDS = 600
+_MOST_WAITING = 256  # networks; each has weights and moments, about 130 KB with the pair of the defaults
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +40,14 @@ class _Flight:
 
     lesson: Lesson
     sent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What became of a lesson and is not in force yet."""
+
+    lesson: Lesson
+    taught: Taught
 
 
 class Tuner:
@@ -66,6 +79,7 @@ class Tuner:
         self._now_s = monotonic_s
         self._child: Child | None = None
         self._flight: _Flight | None = None
+        self._answered: list[_Answered] = []
         self._rests_until_s = float("-inf")
         self._n_failures = 0  # in a row
 
@@ -79,18 +93,28 @@ class Tuner:
         """Whether a lesson is in flight."""
         return self._flight is not None
 
+    def owed(self, session: Session) -> I64:
+        """Return the networks that are due and whose lesson has not been answered, largest debt first."""
+        due = due_groups(session.model, session.state)
+        answered = [each.lesson.groups for each in self._answered]
+        return due[~np.isin(due, np.concatenate(answered))] if answered else due
+
     def turn(self, session: Session) -> None:
-        """Take in an answer if there is one; send a lesson if none is in flight, one is due, and the budget allows."""
+        """Take in an answer if there is one, and take over what is to be taken over now.
+
+        Send a lesson if none is in flight, one is due, and the budget allows.
+        """
         try:
-            self._collect(session)
+            self._collect()
+            self._take_over(session)
             self._offer(session)
         except Exception as error:  # noqa: BLE001 - whatever it is, scoring goes on
             _log.exception("fine-tuning failed")
             self._fail(Failure.INVALID, repr(error))
 
     def close(self) -> None:
-        """End the child; the lesson in flight is dropped."""
-        self._flight = None
+        """End the child; the lesson in flight is dropped, and answers that were not taken over."""
+        self._flight, self._answered = None, []
         if self._child:
             self._child.close()
             self._child = None
@@ -100,8 +124,8 @@ class Tuner:
             return
         if self._n_failures == 0:  # a lag for want of a child is not for want of budget
             session.relieve()
-        parts = chunks(session.model, session.state, due_groups(session.model, session.state))
-        if not parts:
+        parts = chunks(session.model, session.state, self.owed(session))
+        if not parts or sum(len(each.lesson.groups) for each in self._answered) >= _MOST_WAITING:
             return
         # After failures another part gets its turn: one lesson that kills every child must not starve the others.
         part = parts[self._n_failures % len(parts)]
@@ -114,25 +138,38 @@ class Tuner:
         else:
             self._child.send(lesson)
 
-    def _collect(self, session: Session) -> None:
+    def _collect(self) -> None:
         flight, child = self._flight, self._child
         if not flight or not child:
             return
         answer = child.answer()
         if isinstance(answer, Answer):
-            self._accept(session, flight, answer)
+            self._accept(flight, answer)
         elif answer:
             self._fail(answer, child.last_words)
         elif self._now_s() - flight.sent_s > self._settings.training.timeout_s:
             self._fail(Failure.TIMEOUT, child.last_words)
 
-    def _accept(self, session: Session, flight: _Flight, answer: Answer) -> None:
-        session.learn(flight.lesson, answer.taught)
+    def _accept(self, flight: _Flight, answer: Answer) -> None:
+        self._answered.append(_Answered(flight.lesson.without_readings(), answer.taught))
         now_s = self._now_s()
         self._on_lesson(now_s - flight.sent_s)
         spent_s = min(answer.cpu_s, now_s - flight.sent_s)
         self._rests_until_s = now_s + spent_s * (100.0 / self._settings.training.budget_percent - 1.0)
         self._flight, self._n_failures = None, 0
+
+    def _take_over(self, session: Session) -> None:
+        """Put in force what has waited until its reading came, or is no longer wanted."""
+        takeover, waiting = self._settings.training.takeover, []
+        for each in self._answered:
+            lesson = each.lesson
+            since = readings_since(session.state, lesson.slots, lesson.n, lesson.network_of, len(lesson.groups))
+            is_now = (since < 0) | (since >= takeover)
+            if is_now.any():
+                session.learn(*part_of(lesson, each.taught, is_now))
+            if not is_now.all():
+                waiting.append(_Answered(*part_of(lesson, each.taught, ~is_now)) if is_now.any() else each)
+        self._answered = waiting
 
     def _fail(self, failure: Failure, words: str) -> None:
         """Count a lesson as lost, end the child, and pause."""

@@ -84,7 +84,7 @@ CATALOGUE = (
         "finetune_runs_total",
         "counter",
         ("outcome",),
-        "Fine-tunes of one network: accepted, refused, lost; and rolled back.",
+        "Fine-tunes of one network: accepted, refused, lost; rolled back; taken over late.",
     ),
     MetricSpec("finetune_lag_rounds", "gauge", (), "Fine-tunes that the network furthest behind is behind."),
     MetricSpec("networks", "gauge", (), "Networks in use; fewer than streams where streams share them."),

@@ -34,7 +34,9 @@ MUCH = 32_768
 
 
 def settings_with(hidden: int = 24, **training: object) -> Settings:
-    return Settings.model_validate({"forecast": {"hidden": hidden}, "training": {"every": EVERY} | training})
+    return Settings.model_validate(
+        {"forecast": {"hidden": hidden}, "training": {"every": EVERY, "takeover": 0} | training}
+    )
 
 
 SETTINGS = settings_with()
@@ -177,7 +179,7 @@ def test_readings_go_on_while_a_lesson_is_in_flight(tuner: Tuner, session: Sessi
     assert tuner.is_busy
     assert bytes_of(session) == bytes_of(twin)
     settle(tuner, session)
-    assert sum(session.fine_tunes.values()) == N_STREAMS
+    assert session.fine_tunes["accepted"] == session.fine_tunes["late"] == N_STREAMS
     assert (session.state.ledger.n_trained[session.state.table.live] == N_FIRST).all()
 
 

@@ -17,7 +17,7 @@ from pipeline.runtime.session import Session
 SMALL = """
 streams: {{window_len: 128, max_streams: {max_streams}}}
 forecast: {{hidden: 4, sharing: {sharing}}}
-training: {{window: 32, steps: 1, batch: 2}}
+training: {{takeover: 0, window: 32, steps: 1, batch: 2}}
 detection: {{n_warmup: 100, n_kept: 64}}
 """
 

@@ -11,7 +11,7 @@ from pipeline.runtime.session import Session
 
 CHUNK = 48
 CHANGE_AT = 1000
-LIGHT = "forecast: {hidden: 6}\ntraining: {steps: 2, batch: 4, window: 32}"
+LIGHT = "forecast: {hidden: 6}\ntraining: {takeover: 0, steps: 2, batch: 4, window: 32}"
 
 
 def run(values: F64, settings: str = LIGHT) -> tuple[Session, list[Steps]]:

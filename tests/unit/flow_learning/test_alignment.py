@@ -23,9 +23,10 @@ SETTINGS = Settings.model_validate(
     {
         "streams": {"window_len": KEPT},
         "forecast": {"hidden": 4},
-        "training": {"window": WINDOW, "steps": 8, "batch": 32},
+        "training": {"takeover": 0, "window": WINDOW, "steps": 8, "batch": 32},
     }
 )
+DUE_AT_110 = SETTINGS.model_copy(update={"training": SETTINGS.training.model_copy(update={"every": 110})})
 
 
 @dataclass
@@ -173,7 +174,7 @@ def test_every_place_can_be_drawn_and_half_of_the_windows_are_recent(drawn: Draw
 
 
 def test_readings_of_an_open_episode_are_no_targets(drawn: Drawn) -> None:
-    session = Session(SETTINGS)
+    session = Session(DUE_AT_110)
     untaught = {70, 71, 95}
     for k in range(110):
         feed(session, range(k, k + 1))
@@ -191,7 +192,7 @@ def test_readings_of_an_open_episode_are_no_targets(drawn: Drawn) -> None:
 
 
 def test_no_activity_target_touches_a_reading_of_an_open_episode(drawn: Drawn) -> None:
-    session = Session(SETTINGS)
+    session = Session(DUE_AT_110)
     for k in range(110):
         feed(session, range(k, k + 1))
         if k == 60:

@@ -25,7 +25,7 @@ def session_of(*, has_context: bool = True) -> Session:
             {
                 "streams": {"window_len": 256},
                 "forecast": {"hidden": 8, "context": CONTEXT if has_context else []},
-                "training": {"steps": 4, "batch": 8, "window": 32},
+                "training": {"takeover": 0, "steps": 4, "batch": 8, "window": 32},
                 "detection": {"n_warmup": 100, "n_kept": 64},
             }
         )

@@ -20,7 +20,7 @@ def session_of(**network: float | str) -> Session:
             {
                 "streams": {"window_len": 256},
                 "forecast": {"hidden": 6, **network},
-                "training": {"window": 32, "steps": 2, "batch": 8, "every": CHUNK},
+                "training": {"takeover": 0, "window": 32, "steps": 2, "batch": 8, "every": CHUNK},
                 "detection": {"n_warmup": 100, "n_kept": 64},
             }
         )

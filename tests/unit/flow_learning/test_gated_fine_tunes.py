@@ -24,7 +24,7 @@ def settings(ensemble: int = 1, quarantine: float = 31.0) -> Settings:
         {
             "streams": {"window_len": 256},
             "forecast": {"hidden": 4, "ensemble": ensemble},
-            "training": {"every": EVERY, "window": 32, "steps": 2, "batch": 4},
+            "training": {"takeover": 0, "every": EVERY, "window": 32, "steps": 2, "batch": 4},
             "detection": {"n_warmup": 100, "n_kept": 64, "n_quiet": 200, "quarantine_level": quarantine},
         }
     )

@@ -24,7 +24,7 @@ def settings(sharing: str, ensemble: int, *, trains: bool) -> Settings:
         {
             "streams": {"window_len": 128},
             "forecast": {"hidden": 8, "sharing": sharing, "ensemble": ensemble},
-            "training": {"window": WINDOW, "every": 48, "steps": 2, "batch": 4, "enabled": trains},
+            "training": {"takeover": 0, "window": WINDOW, "every": 48, "steps": 2, "batch": 4, "enabled": trains},
             "detection": {"n_warmup": 200, "n_kept": 64},
         }
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.core.records import F64, Readings
 from pipeline.core.settings import Settings
+from pipeline.runtime.parts import parts
 from pipeline.runtime.session import Session
 
 N_STREAMS, NOISE = 5, 0.3
@@ -39,10 +40,13 @@ def errors() -> tuple[F64, F64]:
         chunk = values[start : start + CHUNK]
         stream = np.tile(np.arange(N_STREAMS, dtype=np.int32), len(chunk))
         time = np.repeat(600.0 * np.arange(start, start + len(chunk)), N_STREAMS)
-        steps = session.process(Readings(names, stream, time, chunk.ravel(), np.zeros(len(time), np.uint8)), now=np.inf)
-        forecasts.append(steps.forecast.reshape(chunk.shape))
+        readings = Readings(names, stream, time, chunk.ravel(), np.zeros(len(time), np.uint8))
+        forecast = np.empty(len(readings))
         is_other = N_FIRST <= start < N_FIRST + N_OTHER
-        n_fine_tunes += session.fine_tune() * is_other
+        for rows in parts(session, readings):
+            forecast[rows] = session.process(readings.rows(rows), now=np.inf).forecast
+            n_fine_tunes += session.fine_tune() * is_other
+        forecasts.append(forecast.reshape(chunk.shape))
     assert n_fine_tunes == N_STREAMS * N_FINE_TUNES
     error = np.abs(np.concatenate(forecasts) - values)
     back = N_FIRST + N_OTHER + N_CHANGING

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.core.records import F32, Readings
 from pipeline.core.settings import Settings
-from pipeline.flow.learning import due_groups
+from pipeline.flow.schedule import due_groups
 from pipeline.flow.sharing import evict
 from pipeline.forecast.baselines import Forecaster
 from pipeline.runtime.session import Session
@@ -18,7 +18,7 @@ def settings(*, seed: int = 1, sharing: str = "stream", enabled: bool = True, ev
         {
             "streams": {"window_len": 128},
             "forecast": {"hidden": 4, "seed": seed, "sharing": sharing},
-            "training": {"every": every, "window": WINDOW, "steps": 2, "batch": 4, "enabled": enabled},
+            "training": {"takeover": 0, "every": every, "window": WINDOW, "steps": 2, "batch": 4, "enabled": enabled},
         }
     )
 

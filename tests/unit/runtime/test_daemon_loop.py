@@ -18,17 +18,18 @@ from pipeline.core.errors import ForetellError
 from pipeline.core.records import EpisodeEvent, Event, Readings, Steps, episode_id
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.forecast.baselines import N_FORECASTERS
-from pipeline.runtime.daemon import FINETUNE_BITE, MAX_FAILURES, Daemon
+from pipeline.runtime.daemon import MAX_FAILURES, Daemon
 from pipeline.runtime.session import FleetView, Session
 from pipeline.runtime.signals import run_until_signalled
+from pipeline.runtime.teacher import FINETUNE_BITE
 from pipeline.sinks.outgoing import Outgoing
 from pipeline.sinks.publisher import Publisher
 from pipeline.sources.inbox import Message
 
 LIMIT_S = 30.0
 EVENT = EpisodeEvent(Event.OPEN, "pump", "0" * 16, 1.0, 2.0, 6.0, 2.0, 3.0, 1.0, 0.0, 2.0, 4.5, "next_reading")
-#: Port 1 refuses every connection on a machine that serves nothing there.
-LOOP = "alerts: {publish: false}\ntraining: {in_child: false}\nmqtt: {port: %d}"
+#: Port 1 refuses every connection on a machine that serves nothing there. A scripted session is not asked what is due.
+LOOP = "alerts: {publish: false}\nforecast: {sharing: fleet}\ntraining: {in_child: false}\nmqtt: {port: %d}"
 SETTINGS = parse_settings(LOOP % 1, "test.yaml")
 
 

@@ -17,10 +17,10 @@ from pipeline.runtime.session import Session
 from pipeline.sources.recording import Recording
 
 T0 = 1.4e9
-PER_STREAM = parse_settings("training: {enabled: false, every: 8}", "test")
-FLEET = parse_settings("{forecast: {sharing: fleet}, training: {enabled: false, every: 8}}", "test")
+PER_STREAM = parse_settings("training: {takeover: 0, enabled: false, every: 8}", "test")
+FLEET = parse_settings("{forecast: {sharing: fleet}, training: {takeover: 0, enabled: false, every: 8}}", "test")
 CONTEXT = parse_settings(
-    "{forecast: {context: [{stream: s0, inputs: [s1]}]}, training: {enabled: false, every: 8}}", "test"
+    "{forecast: {context: [{stream: s0, inputs: [s1]}]}, training: {takeover: 0, enabled: false, every: 8}}", "test"
 )
 
 
@@ -118,7 +118,7 @@ def test_the_clock_follows_event_time_and_never_goes_back() -> None:
 
 
 def test_fine_tuning_follows_every_batch_when_it_is_on() -> None:
-    settings = parse_settings("training: {every: 8}", "test")
+    settings = parse_settings("training: {takeover: 0, every: 8}", "test")
     witness = Witness(settings)
     replay([recording_of(readings_of([0] * 24, [*range(24)]))], settings, session=witness)
     assert (len(witness.seen), witness.n_fine_tune_calls) == (3, 3)

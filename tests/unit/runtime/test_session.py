@@ -14,7 +14,7 @@ Row = tuple[str, float, float, int]
 
 
 def light(text: str = "") -> Settings:
-    base = "streams: {window_len: 128, max_streams: 3}\nforecast: {hidden: 4}\ntraining: {window: 32, every: 48}\n"
+    base = "streams: {window_len: 128, max_streams: 3}\nforecast: {hidden: 4}\ntraining: {takeover: 0, window: 32}\n"
     return parse_settings(base + text, "test")
 
 

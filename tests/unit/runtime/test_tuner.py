@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pipeline.core.columns import AnyArray
 from pipeline.core.records import Readings
 from pipeline.core.settings import Settings
-from pipeline.flow.learning import Taught, due_groups, prepare, teach
+from pipeline.flow.learning import Taught, prepare, teach
 from pipeline.flow.lesson_bytes import max_answer_bytes, pack_lesson, pack_taught, unpack_lesson, unpack_taught
 from pipeline.flow.lessons import Lesson
+from pipeline.flow.schedule import due_groups
 from pipeline.flow.sealing import SnapshotError
 from pipeline.flow.snapshot import pack, pack_model
 from pipeline.forecast.gate import Outcome
