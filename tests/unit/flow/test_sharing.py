@@ -22,7 +22,7 @@ def session_of(sharing: str, *, kinds: tuple[str, ...] = (), max_networks: int =
             {
                 "streams": {"window_len": 128},
                 "forecast": forecast,
-                "training": {"every": CHUNK, "window": 32, "steps": 1, "batch": 4},
+                "training": {"takeover": 0, "every": CHUNK, "window": 32, "steps": 1, "batch": 4},
                 "detection": {"n_warmup": 100, "n_kept": 64},
             }
         )

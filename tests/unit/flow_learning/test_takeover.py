@@ -13,6 +13,7 @@ from pipeline.runtime.parts import parts
 from pipeline.runtime.session import Session
 
 EVERY, TAKEOVER, WINDOW = 20, 6, 16
+FIRST = 2 * EVERY  # reading at which a network falls due for the first time
 NAMES = ["a", "b", "c"]
 SETTINGS = Settings.model_validate(
     {
@@ -62,10 +63,10 @@ def test_however_many_readings_come_together_the_forecasts_are_the_same(size: in
 def test_a_teacher_that_answers_within_the_time_gives_the_networks_of_one_that_answers_at_once() -> None:
     """Lessons made at once, some readings later, or at the last: as a child with other things to do."""
     sessions = [Session(SETTINGS) for _ in range(3)]
-    readings = waves(60)
+    readings = waves(90)
     for delay, session in zip((0, 3, TAKEOVER), sessions, strict=True):
         answers = []
-        for i in range(60):
+        for i in range(90):
             session.process(readings.rows(slice(3 * i, 3 * i + 3)), now=np.inf)
             due = session.state.due
             slots = np.flatnonzero((due.n > 0) & (session.state.windows.n == due.n + delay))
@@ -85,25 +86,25 @@ def test_a_teacher_that_answers_within_the_time_gives_the_networks_of_one_that_a
 
 
 def test_it_is_taken_over_so_many_readings_after_it_fell_due() -> None:
-    session, readings = Session(SETTINGS), waves(60, ["a"])
+    session, readings = Session(SETTINGS), waves(120, ["a"])
     due_at, taken_at = [], []
-    for i in range(60):
+    for i in range(120):
         session.process(readings.rows(slice(i, i + 1)), now=np.inf)
         if len(due_groups(session.model, session.state)) and session.state.due.n[0] == i + 1:
             due_at.append(i + 1)
         if session.fine_tune():
             taken_at.append(i + 1)
-    assert due_at[0] == EVERY
+    assert due_at[0] == FIRST
     assert taken_at == [at + TAKEOVER for at in due_at[: len(taken_at)]]
     assert TAKEOVER < due_at[1] - due_at[0] <= EVERY  # each network has its own turn from then on
     assert np.diff(due_at[1:]).tolist() == [EVERY] * (len(due_at) - 2)
 
 
 def test_a_teacher_that_is_late_is_counted_and_teaches_what_was_known_then() -> None:
-    on_time, late, readings = Session(SETTINGS), Session(SETTINGS), waves(40, ["a"])
-    for session, n in ((on_time, EVERY + TAKEOVER), (late, EVERY + TAKEOVER + 5)):
-        session.process(readings.rows(slice(0, EVERY)), now=np.inf)
-        session.process(readings.rows(slice(EVERY, n)), now=np.inf)
+    on_time, late, readings = Session(SETTINGS), Session(SETTINGS), waves(60, ["a"])
+    for session, n in ((on_time, FIRST + TAKEOVER), (late, FIRST + TAKEOVER + 5)):
+        session.process(readings.rows(slice(0, FIRST)), now=np.inf)
+        session.process(readings.rows(slice(FIRST, n)), now=np.inf)
         assert session.fine_tune() == 1
     assert (on_time.fine_tunes["late"], late.fine_tunes["late"]) == (0, 1)
     assert np.array_equal(on_time.model.bank.weights[0], late.model.bank.weights[0])
@@ -111,7 +112,7 @@ def test_a_teacher_that_is_late_is_counted_and_teaches_what_was_known_then() -> 
 
 def test_a_lesson_of_a_stream_that_left_meanwhile_teaches_nobody() -> None:
     session = Session(SETTINGS)
-    session.process(waves(EVERY), now=np.inf)
+    session.process(waves(FIRST), now=np.inf)
     lesson = prepare(session.model, session.state, due_groups(session.model, session.state))
     taught = teach(lesson, SETTINGS)
     evict(session.model, session.state, ["b"])

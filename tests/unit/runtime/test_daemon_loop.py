@@ -17,6 +17,7 @@ import pytest
 from pipeline.core.errors import ForetellError
 from pipeline.core.records import EpisodeEvent, Event, Readings, Steps, episode_id
 from pipeline.core.settings import Settings, parse_settings
+from pipeline.flow.state import State
 from pipeline.forecast.baselines import N_FORECASTERS
 from pipeline.runtime.daemon import MAX_FAILURES, Daemon
 from pipeline.runtime.session import FleetView, Session
@@ -28,8 +29,8 @@ from pipeline.sources.inbox import Message
 
 LIMIT_S = 30.0
 EVENT = EpisodeEvent(Event.OPEN, "pump", "0" * 16, 1.0, 2.0, 6.0, 2.0, 3.0, 1.0, 0.0, 2.0, 4.5, "next_reading")
-#: Port 1 refuses every connection on a machine that serves nothing there. A scripted session is not asked what is due.
-LOOP = "alerts: {publish: false}\nforecast: {sharing: fleet}\ntraining: {in_child: false}\nmqtt: {port: %d}"
+#: Port 1 refuses every connection on a machine that serves nothing there.
+LOOP = "alerts: {publish: false}\ntraining: {in_child: false, every: 100000}\nmqtt: {port: %d}"
 SETTINGS = parse_settings(LOOP % 1, "test.yaml")
 
 
@@ -38,6 +39,7 @@ class ScriptedSession(Session):
 
     def __init__(self, answer: Callable[[Readings], list[EpisodeEvent]]) -> None:
         self.settings = SETTINGS
+        self.state = State.empty(SETTINGS)
         self.counts = {}
         self.fine_tunes = {}
         self.seen: list[float] = []
