@@ -37,13 +37,23 @@ def note_due(model: Model, state: State) -> None:
     A network is due when one of its streams has ``training.every`` readings that it was not trained on, and a whole
     training window.
     """
-    live, due = state.table.live, state.due
-    if not (len(live) and model.settings.training.enabled):
-        return
-    n = state.windows.n[live]
-    reached = n >= _next(model.settings, due.next[live])
+    live = state.table.live
+    if len(live) and model.settings.training.enabled:
+        _note(model, state, live, state.windows.n[live] >= _next(model.settings, state.due.next[live]))
+
+
+def make_due(model: Model, state: State) -> None:
+    """Let every network that can be trained fall due now, whenever it was fine-tuned."""
+    live = state.table.live
+    state.due.n[live] = 0
+    _note(model, state, live, np.ones(len(live), np.bool_))
+
+
+def _note(model: Model, state: State, live: I64, reached: Bool) -> None:
+    """Note the networks of the live streams that have reached the reading at which they fall due."""
     if not reached.any():
         return
+    due = state.due
     ready = is_ready(model, state, live)
     early = live[reached & ~ready]
     due.next[early] = state.windows.n[early] + _RETRY_EVERY

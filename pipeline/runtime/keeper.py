@@ -16,7 +16,6 @@ from pipeline.flow.lessons import Lesson
 from pipeline.runtime.checkpoints import Checkpoints
 from pipeline.runtime.follow_up import FollowUp, News
 from pipeline.runtime.journal_entries import (
-    NOTHING_RECEIVED,
     pack_admission,
     pack_batch,
     pack_gone,
@@ -29,7 +28,7 @@ from pipeline.runtime.journal_entries import (
     pack_word,
     unpack_batch,
 )
-from pipeline.runtime.repeats import Repeats
+from pipeline.runtime.repeats import NOTHING_RECEIVED, Repeats
 from pipeline.runtime.restore import Restored, restore
 from pipeline.runtime.session import Session
 from pipeline.sinks.alerts import alert_digest

@@ -15,6 +15,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.records import Readings
 from pipeline.core.settings import Settings
 from pipeline.flow.learning import fine_tune_groups
+from pipeline.flow.schedule import make_due
 from pipeline.flow.sharing import admit
 from pipeline.forecast.gate import Outcome
 from pipeline.runtime.replay_batches import joined
@@ -81,6 +82,7 @@ def _rounds(session: Session, n_rounds: int) -> Counter[str]:
     """Fine-tune again and again, and count what the gate said."""
     outcomes = Counter({outcome.name.lower(): 0 for outcome in Outcome} | {"rolled_back": 0})
     for _ in range(n_rounds):
+        make_due(session.model, session.state)
         for _lesson, taught in fine_tune_groups(session.model, session.state, _ONE):
             outcomes.update(Outcome(code).name.lower() for code in taught.outcome.tolist())
             outcomes["rolled_back"] += int(taught.is_rolled_back.sum())

@@ -9,7 +9,7 @@ from pipeline.core.records import F64, I64, Bool, Readings
 from pipeline.core.settings import Settings
 from pipeline.flow.learning import apply, fine_tune_groups, prepare, teach
 from pipeline.flow.lessons import Lesson, hold_out, is_held_out, minibatches, unseen
-from pipeline.flow.schedule import note_due
+from pipeline.flow.schedule import make_due
 from pipeline.flow.sharing import admit, evict, merge_kinds
 from pipeline.flow.snapshot import pack, pack_model
 from pipeline.forecast.features import unsquash
@@ -45,16 +45,8 @@ def feed(session: Session, names: list[str], first: int, n: int) -> None:
     )
 
 
-def make_due(session: Session) -> None:
-    """Let every network fall due as of the newest readings, whenever it was fine-tuned."""
-    live = session.state.table.live
-    session.state.due.reset(live)
-    session.state.due.next[live] = 1
-    note_due(session.model, session.state)
-
-
 def lesson_of(session: Session) -> Lesson:
-    make_due(session)
+    make_due(session.model, session.state)
     return prepare(session.model, session.state, np.unique(session.state.ledger.group[:3]).astype(np.int64))
 
 
@@ -221,7 +213,7 @@ def test_a_network_of_very_many_streams_learns_from_a_fresh_sample_each_time() -
     session = session_of(sharing="fleet")
     names = [f"s{i}" for i in range(90)]
     feed(session, names, 0, 60)
-    make_due(session)
+    make_due(session.model, session.state)
     pupils = []
     for n_rounds in (3, 3, 4):
         session.model.bank.n_rounds[:] = n_rounds
