@@ -1,5 +1,7 @@
 """The settings of the store: where state is kept, how much of it, and how often it is written."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from pipeline.core.edge_settings import Section
@@ -14,6 +16,11 @@ class StoreSettings(Section):
         max_length=1024,
         title="Folder of the state; auto or none.",
         description="auto: systemd's state folder, else foretell in the user's. none keeps everything in memory.",
+    )
+    keep: Literal["readings", "alerts", "snapshots"] = Field(
+        "readings",
+        title="What is written with each batch: readings and alerts, alerts, or nothing; snapshots always.",
+        description="Less spares a memory card; a crash then costs what was learnt since the last snapshot.",
     )
     checkpoint_s: float = Field(
         60.0,

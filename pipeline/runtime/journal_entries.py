@@ -26,6 +26,8 @@ from pipeline.runtime.session import Session
 
 _BATCH, _LEARNT, _MERGED, _ADMISSION, _WORD, _TICK = b"B", b"L", b"M", b"A", b"W", b"T"
 _GONE, _LISTEN, _TOLD = b"G", b"C", b"P"
+#: Stands for what happened and is not kept; doing it again does nothing.
+NOT_KEPT = b"N"
 _HEAD = struct.Struct("<dBIII")  # now, is the session new, receipts, bytes of names, rows
 _COLUMNS = (np.int32, np.float64, np.float64, np.uint8)
 _FAST = 1  # of zlib: times and names shrink to a third for 2 ms per 10,000 readings

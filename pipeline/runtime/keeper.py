@@ -16,6 +16,7 @@ from pipeline.flow.lessons import Lesson
 from pipeline.runtime.checkpoints import Checkpoints
 from pipeline.runtime.follow_up import FollowUp, News
 from pipeline.runtime.journal_entries import (
+    NOT_KEPT,
     pack_admission,
     pack_batch,
     pack_gone,
@@ -90,6 +91,9 @@ class Keeper:
         self._is_broken = False
         self._n_put_aside = 0
         self._filters = ""
+        self._keep = session.settings.store.keep
+        self._marked_s = monotonic_s()
+        self._is_marked = True
         self._checkpoints = Checkpoints(store, session, follow_up, monotonic_s) if store else None
 
     def restore(self) -> list[tuple[str, str]]:
@@ -111,6 +115,8 @@ class Keeper:
             except ValueError:
                 _log.warning("kept message not readable")
         self._outbox.restore(messages)
+        if self._keep == "snapshots" and messages:  # kept by an earlier configuration; nobody would take them out
+            self._store.commit(Commit(sent=[message.key for message in messages]))
         self._session.on_learnt = self._note_learnt
         self._session.on_merged = lambda n_most: self._note(pack_merged(n_most))
         self._session.on_admission = lambda is_open: self._note(pack_admission(is_open))
@@ -163,7 +169,7 @@ class Keeper:
     def pin(self, news: News) -> None:
         """Keep what the decisions need that were taken with the batch noted last, so that they can be taken again."""
         opened = [alert for alert in news.told.alerts if alert.event.event is Event.OPEN]
-        if self._store is None or not opened:
+        if self._store is None or not opened or self._keep != "readings":
             return
         position = self._store.position + len(self._pending.journal)
         before = next((each for each in self._store.checkpoints() if 0 <= each.position < position), None)
@@ -175,7 +181,7 @@ class Keeper:
 
     def scored(self, seconds: float) -> None:
         """Note how long a batch took: replaying it takes as long."""
-        if self._checkpoints:
+        if self._checkpoints and self._keep == "readings":
             self._checkpoints.debt_s += seconds
 
     def want_checkpoint(self) -> None:
@@ -226,7 +232,10 @@ class Keeper:
         if self.repeats.begin(session):
             self._note(pack_new_session())
         self._receipts += receipts
-        self._pending.outbox, self._pending.sent = self._changes()
+        if self._keep == "snapshots":
+            self._outbox.settle()
+        else:
+            self._pending.outbox, self._pending.sent = self._changes()
         if self._is_broken or (self.is_degraded and self._now_s() < self._retry_s):
             return []
         if self._pending:
@@ -252,6 +261,8 @@ class Keeper:
             return
         try:
             if self._checkpoints and not self._pending and not self._is_broken:
+                if not self._is_marked:
+                    self._store.commit(Commit(journal=[NOT_KEPT]))
                 self._checkpoints.finish()
         except StoreError as error:
             _log.warning("no last snapshot", extra={"fields": {"why": str(error)}})
@@ -290,6 +301,12 @@ class Keeper:
             self._note(entry)
 
     def _note(self, entry: bytes) -> None:
+        if self._keep != "readings":  # a mark now and then tells that there is something to take a snapshot of
+            now_s = self._now_s()
+            self._is_marked = now_s - self._marked_s >= self._session.settings.store.checkpoint_s
+            if not self._is_marked:
+                return
+            self._marked_s, entry = now_s, NOT_KEPT
         self._pending.journal.append(entry)
         self._pending_bytes += len(entry)
 

@@ -1,5 +1,7 @@
 """A session that is kept in a folder, without the daemon around it: for faults of disks, by the hundred."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +22,12 @@ N_STREAMS = 6
 class Kept:
     """A session with its keeper, driven as the daemon drives it."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, settings: Settings, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self.session = Session(settings)
         self.follow_up = FollowUp(settings)
         self.outbox = Outbox(100)
         self.store = Store(folder, settings.store)
-        self.keeper = Keeper(self.session, self.follow_up, self.outbox, self.store)
+        self.keeper = Keeper(self.session, self.follow_up, self.outbox, self.store, monotonic_s)
         self.losses = self.keeper.restore()
 
     def take(self, messages: list[Message], readings: Readings) -> list[Receipt]:
