@@ -25,7 +25,7 @@ SPARK_PIP := $(SPARK)/bin/python -m pip -qq --disable-pip-version-check install 
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test test-spark faults soak picture pictures golden dashboards image bench fuzz peers lock \
+.PHONY: help setup demo check test test-spark faults soak picture pictures golden dashboards image bench bench-peers fuzz peers lock \
 	clean broker java
 
 help: ## list these targets
@@ -91,15 +91,18 @@ fuzz: $(READY) ## fuzz the decoder for FUZZ_S seconds with atheris: no exception
 # deep-river wants an older torch and river than Foretell, and imports pytest without saying so.
 PEERS := .venv-peers
 PEERS_PIP := $(PEERS)/bin/python -m pip -qq --disable-pip-version-check install --no-compile
-peers: $(PEERS)/.ready ## deep-river's LSTM in .venv-peers, for foretell evaluate forecast --peers (large)
+peers: $(PEERS)/.ready ## deep-river's LSTM and PySAD in .venv-peers, for foretell evaluate forecast --peers (large)
 	@echo "ready: foretell evaluate forecast --peers"
+
+bench-peers: $(READY) $(PEERS)/.ready ## the engine beside river's, deep-river's and PySAD's detectors, one core each
+	@$(VENV)/bin/foretell bench --peers $(ARGS)
 
 $(PEERS)/.ready: Makefile
 	@$(PYTHON) -m venv --clear $(PEERS) && echo '*' >$(PEERS)/.gitignore
 	@echo "== deep-river and an older torch (minutes)"
 	@$(PEERS_PIP) --index-url $(TORCH_INDEX) --retries 0 --timeout 15 'torch>=2.5,<2.6' 2>/dev/null || \
 		echo "   no such torch at $(TORCH_INDEX); taking the default index's build, which is several GB"
-	@{ $(PEERS_PIP) deep-river==0.3.4 pytest && $(PEERS)/bin/python -W ignore -c 'import deep_river.forecasting'; } || { \
+	@{ $(PEERS_PIP) deep-river==0.3.4 pysad==0.7.0 pytest && $(PEERS)/bin/python -W ignore -c 'import deep_river.forecasting'; } || { \
 		echo "deep-river cannot be installed here (it needs Python 3.11 or 3.12: make peers PYTHON=python3.12)." >&2; \
 		echo "foretell evaluate forecast --peers works without it, with river's models only." >&2; exit 1; }
 	@touch $@

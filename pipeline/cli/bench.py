@@ -8,13 +8,19 @@ import typer
 
 
 def bench(
+    *,
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write the results to this file.")] = None,
+    peers: Annotated[bool, typer.Option("--peers", help="Only beside other libraries (after make peers).")] = False,
 ) -> None:
     """Measure readings per second beside a bare LSTM cell loop, decoding beside json.loads, and what else costs.
 
     Example: foretell bench --json bench.json
     """
     import json
+
+    if peers:
+        _bench_peers(json_out)
+        return
 
     from rich.console import Console
 
@@ -83,6 +89,36 @@ def bench(
     if json_out is not None:
         rows = [each.as_dict() for part in (results, stages, others, decoding, scrapes) for each in part]
         json_out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+
+
+def _bench_peers(json_out: Path | None) -> None:
+    import json
+
+    from rich.console import Console
+
+    from pipeline.core.errors import UsageError
+    from pipeline.evaluate.bench_peers import N_STREAMS, bench_peers
+    from pipeline.evaluate.deep_river import deep_river_python
+
+    if (python := deep_river_python()) is None:
+        raise UsageError("--peers", "the other libraries are not installed", "make peers, in Foretell's folder")
+    with Console().status("measuring, some five minutes …"):
+        engine, results = bench_peers(python)
+    _print(
+        f"{N_STREAMS:,} streams on one core: the engine, a network pair per stream, {engine.stream:,.0f} readings/s, "
+        f"fine-tunes counted in {engine.tuned:,.0f}, one pair for all {engine.fleet:,.0f}",
+        ("one model per stream of", "readings/s", "engine", "with fine-tunes", "one pair for all"),
+        (
+            (
+                each.peer,
+                f"{each.readings_per_s:,.0f}",
+                *(f"{ratio:.2g}x" for ratio in (each.engine_ratio, each.tuned_ratio, each.fleet_ratio)),
+            )
+            for each in results
+        ),
+    )
+    if json_out is not None:
+        json_out.write_text(json.dumps([each.as_dict() for each in results], indent=2) + "\n", encoding="utf-8")
 
 
 def _print(title: str, headings: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:
