@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "msl" / "labels.json").write_text(json.dumps(labels))
     for name, height in (("valve1/0", 40.0), ("anomaly-free/anomaly-free", 0.0)):
         write_run(folder / "skab" / f"{name}.csv", height, rng)
-    (folder / "quick.yaml").write_text("training: {steps: 1, every: 96}\n")
+    (folder / "quick.yaml").write_text("training: {steps: 1, every: 96, takeover: 0}\n")
     return folder
 
 

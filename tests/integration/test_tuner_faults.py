@@ -412,7 +412,8 @@ def test_the_daemon_scores_whether_or_not_its_child_can_be_started(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.runtime.tuner.COMMAND", command)
-    settings = Settings.model_validate({"mqtt": {"port": 1}, "alerts": {"publish": False}})
+    own = {"mqtt": {"port": 1}, "alerts": {"publish": False}, "training": {"takeover": 0}}
+    settings = Settings.model_validate(own)
     session = NeverHere(settings)
     daemon = Daemon(settings, session=session, metrics_port=0)
     thread = threading.Thread(target=daemon.run)
