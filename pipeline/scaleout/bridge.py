@@ -215,7 +215,7 @@ class Bridge:
             return
         intake = take_in(messages, self._routes, self._memory, self._settings.streams.future_s)
         arrival = np.repeat([message.arrival_s for message in messages], intake.n_rows)
-        self._gathered.add(intake.readings, arrival)
+        self._gathered.add(intake.readings, arrival, intake.priors)
         self.figures.waits_since_s = self._gathered.oldest_s
         self.figures.count_intake(intake, messages[-1].arrival_s)
         self._rejections.log(intake.samples)

@@ -69,14 +69,14 @@ def _own_names(logged: Logged) -> Logged:
     place[order] = np.arange(len(used), dtype=np.int32)
     names = [readings.names[i] for i in used[order].tolist()]
     own = Readings(names, place[inverse], readings.time, readings.value, readings.flags)
-    return Logged(logged.seq, logged.arrival, own)
+    return Logged(logged.seq, logged.arrival, own, {name: logged.told[name] for name in names if name in logged.told})
 
 
 def close(envelope: Envelope) -> bytes:
     """Return an envelope as bytes: an Arrow stream of one batch, compressed."""
     words = json.dumps({"now_s": envelope.now_s, "model": envelope.model}).encode()
     batch = as_batch(envelope.logged)
-    batch = batch.replace_schema_metadata({_WORDS: words})
+    batch = batch.replace_schema_metadata({**(batch.schema.metadata or {}), _WORDS: words})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
         writer.write_batch(batch)

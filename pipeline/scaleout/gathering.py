@@ -1,7 +1,10 @@
 """Readings that wait for their segment, and what identifies the messages they came with."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from pipeline.core.priors import Prior
 from pipeline.core.records import F64, I32, Readings
 from pipeline.runtime.repeats import Received
 from pipeline.scaleout.segments import Logged
@@ -47,6 +50,7 @@ class Gathered:
         self._streams: list[I32] = []
         self._parts: list[tuple[F64, Readings]] = []
         self._received: list[Received] = []
+        self._told: dict[str, Prior] = {}
 
     def receive(self, received: Received, receipts: list[Receipt]) -> None:
         """Add messages that were dealt with, whatever became of them."""
@@ -55,8 +59,9 @@ class Gathered:
         self._received.append(received)
         self.receipts += receipts
 
-    def add(self, readings: Readings, arrival: F64) -> None:
-        """Add readings, with when each arrived."""
+    def add(self, readings: Readings, arrival: F64, told: Mapping[str, Prior] | None = None) -> None:
+        """Add readings, with when each arrived, and what publishers said of their streams."""
+        self._told |= told or {}
         if not len(readings):
             return
         if self.oldest_s is None:
@@ -78,7 +83,7 @@ class Gathered:
             np.concatenate([part.flags for part in parts]),
         )
         arrival = np.concatenate([arrival for arrival, _ in self._parts])
-        return Logged(np.arange(first, first + self._n, dtype=np.int64), arrival, readings)
+        return Logged(np.arange(first, first + self._n, dtype=np.int64), arrival, readings, self._told)
 
     def received(self) -> Received:
         """Return what identifies the messages of the newest session."""

@@ -24,4 +24,4 @@ def decoded(messages: Sequence[tuple[int, Message]], span: Span, settings: Setti
     number = np.array([number for number, _ in messages], np.int64) - span.start
     within = np.arange(int(n_rows.sum())) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows)
     seq = span.first + np.repeat(number * READINGS_OF_MESSAGE, n_rows) + within
-    return Logged(seq, arrival, intake.readings)
+    return Logged(seq, arrival, intake.readings, intake.priors)

@@ -5,16 +5,19 @@ or readings again. The name of a segment is the position of its first reading, s
 order of the log, whatever a copy did to times of files. This module refuses to know who writes and who scores.
 """
 
+import json
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from pipeline.core.errors import UsageError
+from pipeline.core.priors import Prior
 from pipeline.core.records import F64, I64, Bool, Readings
 from pipeline.store.files import storage_error, sync_folder
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 _DIGITS = 20
 _NAME = re.compile(rf"segment-(\d{{{_DIGITS}}})\.parquet")
 _PARTIAL = ".tmp"
+_TOLD = b"told"
 _COLUMNS = ("stream", "seq", "time", "arrival", "value", "flags")
 _REMEDY = "install it with: pip install 'foretell[spark]'"
 _DAMAGED = "restore it from a copy, or move it out of the log and lose its readings"
@@ -37,11 +41,13 @@ class Logged:
         seq: Position in the log, strictly ascending, int64, shape (N,).
         arrival: When the message arrived, Unix seconds, float64, shape (N,).
         readings: The readings, in the order of the log.
+        told: What publishers said of these streams with the readings: news, which may say what is known.
     """
 
     seq: I64
     arrival: F64
     readings: Readings
+    told: Mapping[str, Prior] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of readings."""
@@ -49,7 +55,7 @@ class Logged:
 
     def rows(self, index: slice | I64 | Bool) -> Self:
         """Return the readings at ``index``, with the same names."""
-        return type(self)(self.seq[index], self.arrival[index], self.readings.rows(index))
+        return type(self)(self.seq[index], self.arrival[index], self.readings.rows(index), self.told)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -153,7 +159,7 @@ def read_segment(path: Path) -> Logged:
         logged = from_batch(
             parts[0] if len(parts) == 1 else table.unify_dictionaries().combine_chunks().to_batches()[0]
         )
-    except (pa.ArrowException, OSError, ValueError, KeyError, IndexError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise _damaged(path, error) from None
     if not len(logged) or path.name != segment_name(int(logged.seq[0])) or (np.diff(logged.seq) <= 0).any():
         raise UsageError(str(path), "its positions are not those that its name says", _DAMAGED)
@@ -187,14 +193,15 @@ def as_batch(logged: Logged) -> "pa.RecordBatch":
     numbers = [
         pa.array(column) for column in (logged.seq, readings.time, logged.arrival, readings.value, readings.flags)
     ]
-    return pa.record_batch([stream, *numbers], names=list(_COLUMNS))
+    batch = pa.record_batch([stream, *numbers], names=list(_COLUMNS))
+    return batch.replace_schema_metadata({_TOLD: json.dumps(logged.told)}) if logged.told else batch
 
 
 def from_batch(batch: "pa.RecordBatch") -> Logged:
     """Return what ``as_batch`` was given.
 
     Raises:
-        ValueError: A number is missing.
+        ValueError: A number is missing, or the words beside them are none.
     """
     stream = batch.column("stream")
     if any(batch.column(name).null_count for name in _COLUMNS):
@@ -211,6 +218,7 @@ def from_batch(batch: "pa.RecordBatch") -> Logged:
             value.astype(np.float64, copy=False),
             flags.astype(np.uint8, copy=False),
         ),
+        {name: Prior(*prior) for name, prior in json.loads((batch.schema.metadata or {}).get(_TOLD, b"{}")).items()},
     )
 
 

@@ -102,6 +102,7 @@ class Shard:
         self._now_s = max(self._now_s, envelope.now_s)
         self._follow(envelope.model, logged.readings.names)
         steps = self.session.process(logged.readings, self._now_s)
+        self.session.tell(logged.told)
         self.position = max(self.position, int(logged.seq.max(initial=-1)))
         self.n_since += len(logged)
         self.stamp = blake2b(self.stamp + data, digest_size=_STAMP_BYTES).digest()
