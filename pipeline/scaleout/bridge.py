@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.core.clock import Clock
-from pipeline.core.errors import ForetellError
+from pipeline.core.errors import ForetellError, UsageError
 from pipeline.core.settings import Settings
 from pipeline.decode.memory import Memory
 from pipeline.decode.payloads import MAX_PAYLOAD_BYTES
@@ -128,11 +128,14 @@ class Bridge:
         """Find out where the log ends, and what was received that the broker may send again.
 
         Raises:
-            UsageError: The last segment is damaged.
+            UsageError: The last segment is damaged, or the newest segments are gone.
         """
         for folder in (self._folder.parent, self._folder):
             sync_folder(folder)  # they may be new
         self.figures.position = next_position(self._folder)
+        if self._receipts.newest > self.figures.position:  # a job would take new readings for old ones
+            problem = f"the newest segments are gone: there was one at {self._receipts.newest}"
+            raise UsageError(str(self._folder), problem, "put them back, or begin with another scale.folder")
         self._repeats.recall(self._receipts.recall({segment.first for segment in segments(self._folder)}))
 
     def _start(self) -> None:

@@ -97,8 +97,7 @@ class Receipts:
             firsts: Positions at which segments begin; receipts of others were never made good.
         """
         session = self._read_session()
-        found = sorted(int(match[1]) for path in self._folder.iterdir() if (match := _NAME.fullmatch(path.name)))
-        for first in reversed(found):
+        for first in reversed(self._positions()):
             path = self._folder / f"received-{first:020d}"
             parsed = _parse(path) if first in firsts else None
             if parsed is None:
@@ -108,6 +107,14 @@ class Receipts:
             self._kept.appendleft((first, len(parsed[1].mids)))
             if parsed[0] == session:
                 yield parsed[1]
+
+    @property
+    def newest(self) -> int:
+        """Position of the newest segment that was begun; -1 for none."""
+        return max(self._positions(), default=-1)
+
+    def _positions(self) -> list[int]:
+        return sorted(int(match[1]) for path in self._folder.iterdir() if (match := _NAME.fullmatch(path.name)))
 
     def _read_session(self) -> int:
         try:

@@ -194,3 +194,12 @@ def test_a_damaged_last_segment_is_named(settings: Settings) -> None:
     segment.path.write_bytes(b"PAR1")
     with pytest.raises(UsageError, match="not a sound segment"):
         Bridge(settings).run()
+
+
+def test_a_log_whose_newest_segments_were_removed_is_not_begun_anew(settings: Settings) -> None:
+    put(settings, [message(1, 1)])
+    put(settings, [message(2, 2)])
+    for segment in segments(Folders.of(settings).log):
+        segment.path.unlink()
+    with pytest.raises(UsageError, match="the newest segments are gone: there was one at 1; put them back"):
+        Bridge(settings).run()
