@@ -3,7 +3,7 @@
 Comes in: readings that were scored. Goes out: columns; missing numbers are NaN, and missing words None. Pure.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from pipeline.core.records import EpisodeEvent, Event, Health
 from pipeline.core.settings import Settings
 from pipeline.detect.devices import device_of
 from pipeline.detect.explain import Spans, explanation, summary
-from pipeline.scaleout.shard import Scored
 from pipeline.sinks.alerts import alert_json
 from pipeline.sinks.scores import episode_texts
+
+if TYPE_CHECKING:  # the driver, which needs only the schema, needs no torch
+    from pipeline.scaleout.shard import Scored
 
 SCHEMA = (
     "stream string, seq long, timestamp timestamp, value double, forecast double, lower double, upper double, "
@@ -23,7 +25,7 @@ SCHEMA = (
 )
 
 
-def columns(scored: Scored, settings: Settings) -> dict[str, Any]:
+def columns(scored: "Scored", settings: Settings) -> dict[str, Any]:
     """Return one row per reading, in the order of the log, as the columns of ``SCHEMA``; times are in UTC.
 
     ``outcome`` is what the gate made of it (``Outcome``), ``alert`` the JSON of the episode that it opened or closed:
@@ -75,7 +77,7 @@ def _or_none(texts: list[str]) -> Any:  # noqa: ANN401 - an array of objects
     return words
 
 
-def _alerts(scored: Scored, settings: Settings) -> Any:  # noqa: ANN401 - an array of objects
+def _alerts(scored: "Scored", settings: Settings) -> Any:  # noqa: ANN401 - an array of objects
     """Return the alert of each reading that opened or closed an episode."""
     told = np.full(len(scored.logged), None, object)
     readings, steps = scored.logged.readings, scored.steps

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.core.errors import UsageError
 from pipeline.core.settings import Settings
 from pipeline.flow.sealing import SnapshotError
-from pipeline.flow.snapshot import copy_model, parse_model
-from pipeline.flow.state import Model
 from pipeline.store.files import write_file
+
+if TYPE_CHECKING:  # who plans batches needs no torch
+    from pipeline.flow.state import Model
 
 _NAME = re.compile(r"(\d{20})-([0-9a-f]{16})\.safetensors")
 _N_DIGITS = 16
@@ -54,13 +56,15 @@ def in_force(known: Sequence[Version], position: int) -> str:
     return next((version.name for version in reversed(known) if version.since <= position), "")
 
 
-def publish(folder: Path, model: Model, since: int) -> Version:
+def publish(folder: Path, model: "Model", since: int) -> Version:
     """Write networks that are in force from a position on; the file is there whole when this returns.
 
     Raises:
         UsageError: There are others that are in force from that position, or a later one, on.
         StoreError: It cannot be written.
     """
+    from pipeline.flow.snapshot import copy_model
+
     if (known := versions(folder)) and known[-1].since >= since:
         problem = f"networks are in force from position {known[-1].since} on already, and the log goes to {since}"
         raise UsageError(str(folder), problem, "fine-tune again when there are new readings")
@@ -70,12 +74,14 @@ def publish(folder: Path, model: Model, since: int) -> Version:
     return version
 
 
-def read_weights(folder: Path, settings: Settings, name: str) -> Model:
+def read_weights(folder: Path, settings: Settings, name: str) -> "Model":
     """Return the networks of a name.
 
     Raises:
         SnapshotError: It is missing, damaged, or made with other settings.
     """
+    from pipeline.flow.snapshot import parse_model
+
     path = folder / Path(name).name
     try:
         data = path.read_bytes()

@@ -9,22 +9,24 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
 
 from pipeline.core.settings import Settings
-from pipeline.flow.state import Model
 from pipeline.scaleout.rows import columns
-from pipeline.scaleout.shard import Shard
 from pipeline.scaleout.weights import read_weights
+
+if TYPE_CHECKING:  # loaded with the first envelope: Spark also makes processors where nothing is scored
+    from pipeline.flow.state import Model
+    from pipeline.scaleout.shard import Shard
 
 SNAPSHOT, SINCE, MARK = "snapshot", "since", "mark"
 _LIKELY = 2  # shards kept, for each that is a worker's on average
 
 #: The shards that this worker scored last, by number.
-kept_shards: OrderedDict[int, Shard] = OrderedDict()
+kept_shards: OrderedDict[int, "Shard"] = OrderedDict()
 
 
 class ShardProcessor(StatefulProcessor):
@@ -70,12 +72,16 @@ class ShardProcessor(StatefulProcessor):
 
     def handleInitialState(self, key: Any, initialState: pd.DataFrame, timerValues: object) -> None:  # noqa: ANN401, ARG002, N802, N803 - pyspark's signature
         """Begin with the state that was imported."""
+        from pipeline.scaleout.shard import Shard
+
         blob = bytes(initialState["blob"].iloc[0])
         self._snapshot.update((blob,))
         self._mark.update((Shard.resume(self._settings, self._weights, blob).stamp,))
 
-    def _take_up(self, number: int) -> Shard:
+    def _take_up(self, number: int) -> "Shard":
         """Return a shard as the state store has it."""
+        from pipeline.scaleout.shard import Shard
+
         mark = self._mark.get()
         kept = kept_shards.pop(number, None)
         if mark is None:
@@ -86,7 +92,7 @@ class ShardProcessor(StatefulProcessor):
         since = (bytes(row[0]) for row in self._since.get())
         return Shard.resume(self._settings, self._weights, bytes(snapshot[0]) if snapshot else None, since)
 
-    def _keep(self, number: int, shard: Shard) -> None:
+    def _keep(self, number: int, shard: "Shard") -> None:
         """Remember a shard for the next batch."""
         scale = self._settings.scale
         kept_shards[number] = shard
@@ -104,5 +110,5 @@ def _settings(text: str) -> Settings:
 
 
 @lru_cache(maxsize=4)
-def _model(folder: str, name: str, settings_json: str) -> Model:
+def _model(folder: str, name: str, settings_json: str) -> "Model":
     return read_weights(Path(folder), _settings(settings_json), name)

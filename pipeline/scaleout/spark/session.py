@@ -59,6 +59,7 @@ def _configuration(settings: Settings) -> dict[str, str]:
         "spark.sql.sources.partitionOverwriteMode": "static",
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.executorEnv.PYTHONWARNINGS": "ignore",
+        "spark.driver.maxResultSize": "0",  # what export-state reads is as large as it is
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }

@@ -1,9 +1,10 @@
 """The state of a job that is stopped: read shard by shard, or laid out in another number of partitions."""
 
 import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import SparkSession
@@ -60,15 +61,15 @@ def repartition(settings: Settings, folders: Folders, n: int) -> None:
             raise ForetellError(f"the state cannot be laid out anew: {printable(str(error), _MAX_WORDS)}") from None
 
 
-def _variable(spark: SparkSession, folders: Folders, name: str) -> list[Any]:
+def _variable(spark: SparkSession, folders: Folders, name: str) -> Iterator[Any]:
     """Return the rows of one variable of the state."""
     reader = spark.read.format("statestore").option("stateVarName", name)
     try:
-        rows: list[Any] = reader.load(str(folders.checkpoint)).collect()
+        frame = reader.load(str(folders.checkpoint))
     except AnalysisException as error:
         problem = printable(str(error), _MAX_WORDS)
         raise UsageError(str(folders.checkpoint), problem, "let the job score a batch first") from None
-    return rows
+    return cast("Iterator[Any]", frame.toLocalIterator())  # a partition after the other: the JVM need not hold them all
 
 
 def _first(envelope: bytes) -> int:
