@@ -12,6 +12,8 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 FUZZ_S ?= 300
 # Seconds of make soak.
 SOAK_S ?= 600
+# Seconds for which make sizing measures each row.
+SIZING_S ?= 60
 # Further arguments for the command of demo, test, bench or lock: make demo ARGS='--duration 60'
 ARGS ?=
 
@@ -25,7 +27,7 @@ SPARK_PIP := $(SPARK)/bin/python -m pip -qq --disable-pip-version-check install 
 # Debian keeps daemons where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin
 
-.PHONY: help setup demo check test test-spark faults soak picture pictures golden dashboards image bench bench-peers fuzz peers lock \
+.PHONY: help setup demo check test test-spark faults soak sizing picture pictures golden dashboards image bench bench-peers fuzz peers lock \
 	clean broker java
 
 help: ## list these targets
@@ -59,6 +61,9 @@ faults: $(READY) broker ## what the loss contract says, at length: kills, power 
 
 soak: $(READY) broker ## SOAK_S seconds at 1,000 messages a second with fine-tunes: memory, threads, descriptors
 	@FORETELL_SOAK_S=$(SOAK_S) $(RUN) -m pytest -q -rs -s tests/faults/test_load.py -k soak $(ARGS)
+
+sizing: $(READY) broker ## memory, cores and writes of a daemon by streams and rate: the figures of docs/sizing.md (15 minutes)
+	@FORETELL_SIZING_S=$(SIZING_S) $(RUN) -m pytest -q -rs -s tests/faults/test_sizing.py $(ARGS)
 
 picture: $(READY) ## draw the README's picture anew
 	@$(VENV)/bin/foretell simulate --output $(VENV)/plant.csv >/dev/null

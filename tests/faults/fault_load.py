@@ -69,6 +69,13 @@ class Plan:
 class Load(threading.Thread):
     """Publishes readings 0, 1, 2, ... until it is stopped.
 
+    Args:
+        port: Of the broker.
+        plan: What is sent.
+        n: Reading before which it stops; None for none.
+        first: Reading it begins with.
+        rate: Readings per second; None for the plan's.
+
     Attributes:
         n_acknowledged: Readings 0 to this one, exclusive, were acknowledged by the broker.
         onsets: When the first reading of each fault was sent, monotonic seconds, by (stream, event time).
@@ -76,10 +83,13 @@ class Load(threading.Thread):
         late_s: How far behind its rate it is, seconds.
     """
 
-    def __init__(self, port: int, plan: Plan, n: int | None = None) -> None:
+    def __init__(
+        self, port: int, plan: Plan, n: int | None = None, *, first: int = 0, rate: float | None = None
+    ) -> None:
         super().__init__(name="load", daemon=True)
         self.plan = plan
-        self.n_acknowledged = 0
+        self.n_acknowledged = first
+        self._rate = plan.rate if rate is None else rate
         self.n_connects = 0
         self.late_s = 0.0
         self.onsets: dict[tuple[str, float], float] = {}
@@ -97,7 +107,7 @@ class Load(threading.Thread):
 
     def run(self) -> None:
         """Send, and begin again with what is unacknowledged when the connection is lost."""
-        began_s, n_before = time.monotonic(), 0
+        began_s, n_before = time.monotonic(), self.n_acknowledged
         while self.n_acknowledged < self._n:
             try:
                 with socket.create_connection(self._address, timeout=5.0) as link:
@@ -114,8 +124,8 @@ class Load(threading.Thread):
         while self.n_acknowledged < self._n:
             if self._is_stopping.is_set():
                 self._n = min(self._n, max(n_sent, self.n_acknowledged))
-            due = n_before + int((time.monotonic() - began_s) * self.plan.rate)
-            self.late_s = (due - n_sent) / self.plan.rate
+            due = n_before + int((time.monotonic() - began_s) * self._rate)
+            self.late_s = (due - n_sent) / self._rate
             until = min(due, n_sent + 1000, self._n, self.n_acknowledged + _MAX_UNACKNOWLEDGED)
             if until > n_sent:
                 link.settimeout(5.0)

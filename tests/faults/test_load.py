@@ -66,8 +66,8 @@ def test_5000_messages_a_second(
     behind_s = wait_until(lambda: box.metric('readings_total{outcome="accepted"}') >= n, "all is scored")
     wait_until(lambda: box.metric("outbox_depth") == 0, "all is published")
     commit_s = quantile(box, "journal_commit_duration_seconds", 0.99)
-    wait_until(lambda: box.metric("finetune_runs_total") > 0, "networks are fine-tuned beside it")
-    fine_tunes = box.metric("finetune_runs_total")
+    wait_until(lambda: box.metric('finetune_runs_total{outcome="accepted"}') > 0, "networks are fine-tuned beside it")
+    fine_tunes = box.metric('finetune_runs_total{outcome="accepted"}')
     assert box.terminate() == 0
     ear.close()
     found = audit(box.state, box.settings)
@@ -115,7 +115,7 @@ def test_soak(
         time.sleep(1.0)
     n = load.finish()
     wait_until(lambda: box.metric('readings_total{outcome="accepted"}') >= n, "all is scored")
-    fine_tunes = box.metric("finetune_runs_total")
+    fine_tunes = box.metric('finetune_runs_total{outcome="accepted"}')
     assert box.terminate() == 0
     steady = np.array([row for row in rows if row[0] > seconds / 3])  # windows and histories are full by then
     slope = np.polyfit(steady[:, 0], steady[:, 1] / 1e6, 1)[0] * 3600
