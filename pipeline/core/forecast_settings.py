@@ -124,11 +124,11 @@ class TrainingSettings(Section):
         48, ge=8, title="Readings of a stream between two fine-tunes.", description="Rarer saves CPU and adapts later."
     )
     takeover: int = Field(
-        8,
+        0,
         ge=0,
         le=64,
-        title="Readings after which a network is taken over that learnt from what came before them.",
-        description="Time to teach in; when it is too short, a recording does not replay exactly.",
+        title="Readings of a stream for which a network that was taught waits; 0: taken over before the next one.",
+        description="8 where finetune_runs_total says late and recordings must replay exactly; it costs detection.",
     )
     steps: int = Field(
         8,

@@ -1,8 +1,8 @@
 """When networks are fine-tuned, and when what they learnt is taken over: counted in readings, nothing else decides.
 
 A network falls due at a reading, learns from what was known at that reading, and is taken over ``training.takeover``
-readings later. However long teaching takes in between, in whatever process, the same readings give the same networks
-at the same readings: in the daemon, and in a replay of what it received.
+readings later: with none, before the next one. However long teaching takes in between, in whatever process, the same
+readings give the same networks at the same readings: in the daemon, and in a replay of what it received.
 """
 
 import numpy as np
@@ -85,9 +85,9 @@ def _until_next(model: Model, state: State, slots: I64) -> I64:
 
 
 def first_due(settings: Settings) -> int:
-    """Return the reading at which a stream makes its network due for the first time."""
-    training = settings.training
-    return max(2 * training.every if training.takeover else training.every, training.window + 2)
+    """Return the reading at which a stream makes its network due for the first time: when it has a whole window."""
+    every, n_least = settings.training.every, settings.training.window + 2
+    return -(-n_least // every) * every
 
 
 def _next(settings: Settings, noted: I64) -> I64:

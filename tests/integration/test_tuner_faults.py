@@ -34,9 +34,7 @@ MUCH = 32_768
 
 
 def settings_with(hidden: int = 24, **training: object) -> Settings:
-    return Settings.model_validate(
-        {"forecast": {"hidden": hidden}, "training": {"every": EVERY, "takeover": 0} | training}
-    )
+    return Settings.model_validate({"forecast": {"hidden": hidden}, "training": {"every": EVERY} | training})
 
 
 SETTINGS = settings_with()
@@ -412,20 +410,19 @@ def test_the_daemon_scores_whether_or_not_its_child_can_be_started(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.runtime.tuner.COMMAND", command)
-    own = {"mqtt": {"port": 1}, "alerts": {"publish": False}, "training": {"takeover": 0}}
-    settings = Settings.model_validate(own)
+    settings = Settings.model_validate({"mqtt": {"port": 1}, "alerts": {"publish": False}})
     session = NeverHere(settings)
     daemon = Daemon(settings, session=session, metrics_port=0)
     thread = threading.Thread(target=daemon.run)
     thread.start()
     try:
-        for i in range(60):
+        for i in range(100):
             daemon.inbox.put(Message("sensors/pump", str(i % 7).encode(), retained=False, arrival_s=i * 60.0))
-        wait_until(lambda: session.counts["accepted"] == 60)
+        wait_until(lambda: session.counts["accepted"] == 100)
         if command is COMMAND:
             wait_until(lambda: session.fine_tunes["accepted"] == 1)
     finally:
         daemon.stop()
         thread.join(LIMIT_S)
     assert not thread.is_alive()
-    assert daemon.latest.n_readings.tolist() == [60]
+    assert daemon.latest.n_readings.tolist() == [100]

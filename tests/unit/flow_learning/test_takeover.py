@@ -13,7 +13,7 @@ from pipeline.runtime.parts import parts
 from pipeline.runtime.session import Session
 
 EVERY, TAKEOVER, WINDOW = 20, 6, 16
-FIRST = 2 * EVERY  # reading at which a network falls due for the first time
+FIRST = EVERY  # reading at which a network falls due for the first time
 NAMES = ["a", "b", "c"]
 SETTINGS = Settings.model_validate(
     {
