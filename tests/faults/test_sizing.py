@@ -96,7 +96,8 @@ def test_sizing(
     fill.start()
     accepted = 'readings_total{outcome="accepted"}'
     wait_until(lambda: box.metric(accepted) >= n_streams * n_fill, "streams are settled", 600.0)
-    wait_until(lambda: box.metric("finetune_lag_rounds") <= 2, "networks are fine-tuned", 600.0)
+    taught, n_networks = 'finetune_runs_total{outcome="accepted"}', n_streams if sharing == "stream" else 1
+    wait_until(lambda: box.metric(taught) >= 0.9 * n_networks, "networks are fine-tuned", 600.0)
     load = Load(broker.port, plan, first=n_streams * n_fill)
     load.start()
     time.sleep(5.0)
