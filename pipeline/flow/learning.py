@@ -13,7 +13,7 @@ from pipeline.core.seeds import uniforms
 from pipeline.core.settings import Settings
 from pipeline.flow.forecasting import put_scale, rebuild
 from pipeline.flow.lessons import MAX_STREAMS_PER_BATCH, Lesson, dropout_draws, hold_out, minibatches, unseen
-from pipeline.flow.schedule import readings_since
+from pipeline.flow.schedule import readings_since, scale_now
 from pipeline.flow.state import Model, State
 from pipeline.forecast.gate import Outcome, compare, is_finite, is_regression, verdict
 from pipeline.forecast.network import network_for
@@ -87,11 +87,14 @@ def chunks(model: Model, state: State, groups: I64) -> list[I64]:
 def prepare(model: Model, state: State, groups: I64) -> Lesson:
     """Copy what a fine-tune of networks that are due needs, as it was when they fell due.
 
-    Readings that came since lie in the rings already; how many the oldest ones may be overwritten by is set aside.
+    Readings that came since lie in the rings already; how many the oldest ones may be overwritten by is set aside. When
+    that would be too many, as after a long time without a teacher, a network learns from what there is now.
     """
-    bank, windows, due = model.bank, state.windows, state.due
+    bank, windows = model.bank, state.windows
     slots, network_of = _pupils(model, state, groups)
-    n = due.n[slots]
+    n_due, scale, now = state.due.n[slots], state.due.take(slots), scale_now(state, slots)
+    is_stale = windows.n[slots] - n_due > _most_since(model.settings, windows.time.shape[1])
+    n = np.where(is_stale, windows.n[slots], n_due)
     n_since = np.maximum(model.settings.training.takeover, windows.n[slots] - n)
     own = bank.take(groups)
     return Lesson(
@@ -99,12 +102,18 @@ def prepare(model: Model, state: State, groups: I64) -> Lesson:
         **{name: own[name] for name in ("key", "n_rounds", "n_steps", "weights", "previous", "m", "v")},
         slots=slots,
         network_of=network_of,
+        n_due=n_due,
         n_trained=state.ledger.n_trained[slots],
         **{name: array for name, array in windows.take(slots).items() if name not in ("n", "newest")},
         n=n,
         n_held=np.minimum(n, windows.time.shape[1] - n_since),
-        **{name: array for name, array in due.take(slots).items() if name in ("middle", "spread", "interval")},
+        **{name: np.where(is_stale, now[name], scale[name]) for name in now},
     )
+
+
+def _most_since(settings: Settings, width: int) -> int:
+    """Return how many readings may have come since a network fell due for its lesson to be as of then."""
+    return max(settings.training.takeover, min(settings.training.every, width // 4))
 
 
 def _pupils(model: Model, state: State, groups: I64) -> tuple[I64, I64]:
@@ -131,7 +140,7 @@ def teach(lesson: Lesson, settings: Settings) -> Taught:
     trial = unseen(lesson, settings)
     is_rolled_back = is_regression(compare(network, lesson.previous, lesson.weights, trial))
     champion = np.where(is_rolled_back[:, None, None], lesson.previous, lesson.weights)
-    is_young = lesson.n.max() < _N_YOUNG
+    is_young = lesson.n_due.max() < _N_YOUNG  # as lessons are parted by
     batches = minibatches(lesson, settings, settings.training.steps * (2 if is_young else 1))
     before = Weights(champion, lesson.m, lesson.v, lesson.n_steps)
     draws = dropout_draws(lesson, network, batches) if network.has_dropout else None
@@ -155,7 +164,7 @@ def apply(model: Model, state: State, lesson: Lesson, taught: Taught) -> None:
     """Put new weights in force and rebuild their streams' hidden states; what has changed since is left alone."""
     bank, groups = model.bank, lesson.groups
     is_same = (bank.key[groups] == lesson.key) & (bank.n_rounds[groups] == lesson.n_rounds)
-    is_same &= readings_since(state, lesson.slots, lesson.n, lesson.network_of, len(groups)) >= 0
+    is_same &= readings_since(state, lesson.slots, lesson.n_due, lesson.network_of, len(groups)) >= 0
     bank.put(
         groups[is_same],
         {
@@ -165,9 +174,8 @@ def apply(model: Model, state: State, lesson: Lesson, taught: Taught) -> None:
         },
     )
     own = is_same[lesson.network_of] & (state.ledger.group[lesson.slots] == groups[lesson.network_of])
-    own &= (
-        state.due.n[lesson.slots] == lesson.n
-    )  # else the slot has been given to another stream, or that one has changed
+    # Where this does not hold, the slot has been given to another stream, or that one has changed.
+    own &= state.due.n[lesson.slots] == lesson.n_due
     scaled = own & (lesson.spread > 0)
     put_scale(state, lesson.slots[scaled], lesson.scale.at(scaled))
     live = state.table.live
@@ -191,7 +199,7 @@ def part_of(lesson: Lesson, taught: Taught, keep: Bool) -> tuple[Lesson, Taught]
     rows = keep[lesson.network_of]
     number = np.cumsum(keep) - 1
     by_network = {name: getattr(lesson, name)[keep] for name in ("groups", "key", "n_rounds")}
-    names = ("slots", "n", "middle", "spread", "interval")
+    names = ("slots", "n_due", "n", "middle", "spread", "interval")
     by_stream = {name: getattr(lesson, name)[rows] for name in names}
     part = replace(lesson, **by_network, **by_stream, network_of=number[lesson.network_of[rows]])
     return part, Taught(**{field.name: getattr(taught, field.name)[keep] for field in fields(taught)})

@@ -16,9 +16,9 @@ from pipeline.flow.sealing import SnapshotError, seal, unseal
 from pipeline.flow.state import Model
 from pipeline.forecast.gate import Outcome
 
-_LESSON_MAGIC = b"FTLESSN1"
+_LESSON_MAGIC = b"FTLESSN2"
 _TAUGHT_MAGIC = b"FTTAUGT1"
-_LEARNT_MAGIC = b"FTLEARN1"
+_LEARNT_MAGIC = b"FTLEARN2"
 _CPU = "cpu_s"
 _HEADER_BYTES = 16_384  # of an answer, beside its arrays: far more than it has
 

@@ -28,7 +28,7 @@ _N_HELD = 8  # hold-out windows per network
 
 
 #: What ``apply`` needs of a lesson, beside the bank.
-PLACE = ("groups", "key", "n_rounds", "slots", "network_of", "n", "middle", "spread", "interval")
+PLACE = ("groups", "key", "n_rounds", "slots", "network_of", "n_due", "n", "middle", "spread", "interval")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Lesson:
         weights, previous, m, v: Likewise, shape (G, E, P).
         slots: Streams, int64, shape (D,).
         network_of: Place of each stream's network in ``groups``, int64, shape (D,).
-        n: Readings of each stream when its network fell due; none after them are learnt from.
+        n_due: Readings of each stream when its network fell due: which lesson this is.
+        n: Readings of each that may be learnt from: those then, or all there are where the lesson is very late.
         n_held: How many of them may be cut from.
         n_trained: Readings when its network was last fine-tuned.
         time, value, is_taught, outlook, context: Windows, as they lie in ``streams.windows``.
@@ -58,6 +59,7 @@ class Lesson:
     v: F32
     slots: I64
     network_of: I64
+    n_due: I64
     n: I64
     n_held: I64
     n_trained: I64

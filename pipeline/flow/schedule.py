@@ -7,7 +7,7 @@ readings give the same networks at the same readings: in the daemon, and in a re
 
 import numpy as np
 
-from pipeline.core.records import I64, Bool
+from pipeline.core.records import F64, I64, Bool
 from pipeline.core.settings import Settings
 from pipeline.flow.state import Model, State
 
@@ -65,10 +65,18 @@ def _note(model: Model, state: State, live: I64, reached: Bool) -> None:
     pupils, all_of_them = live[taken & ready], live[taken]
     due.n[pupils] = state.windows.n[pupils]
     due.ripe[pupils] = due.n[pupils] + model.settings.training.takeover
-    due.middle[pupils] = state.scaling.mean[pupils]
-    due.spread[pupils] = np.where(state.pending.spread_of_scale[pupils] > 0, state.scaling.spread(pupils), 0.0)
-    due.interval[pupils] = state.cadence.step_s[pupils]
+    for name, array in scale_now(state, pupils).items():
+        getattr(due, name)[pupils] = array
     due.next[all_of_them] = state.windows.n[all_of_them] + _until_next(model, state, all_of_them)
+
+
+def scale_now(state: State, slots: I64) -> dict[str, F64]:
+    """Return the scale that streams would be trained in now; the spread is 0 where a stream has none."""
+    return {
+        "middle": state.scaling.mean[slots],
+        "spread": np.where(state.pending.spread_of_scale[slots] > 0, state.scaling.spread(slots), 0.0),
+        "interval": state.cadence.step_s[slots],
+    }
 
 
 def _until_next(model: Model, state: State, slots: I64) -> I64:
@@ -118,7 +126,7 @@ def readings_since(state: State, slots: I64, n: I64, network_of: I64, n_networks
     Args:
         state: The shard.
         slots: Streams, shape (D,).
-        n: As of which reading of each its network was due, shape (D,).
+        n: Reading of each at which its network fell due, shape (D,).
         network_of: Place of its network, shape (D,).
         n_networks: How many networks there are.
 

@@ -59,9 +59,8 @@ class Repeats:
         self.n_dropped = 0
         self._n_remembered = n_remembered
         self._session = 0
-        self._digests: OrderedDict[tuple[int, int], int] = (
-            OrderedDict()
-        )  # by session and packet identifier, oldest first
+        #: By session and packet identifier, oldest first.
+        self._digests: OrderedDict[tuple[int, int], int] = OrderedDict()
 
     def begin(self, session: int) -> bool:
         """Take in which session is the broker's last; return whether it is a new one."""

@@ -163,7 +163,7 @@ class Tuner:
         takeover, waiting = self._settings.training.takeover, []
         for each in self._answered:
             lesson = each.lesson
-            since = readings_since(session.state, lesson.slots, lesson.n, lesson.network_of, len(lesson.groups))
+            since = readings_since(session.state, lesson.slots, lesson.n_due, lesson.network_of, len(lesson.groups))
             is_now = (since < 0) | (since >= takeover)
             if is_now.any():
                 session.learn(*part_of(lesson, each.taught, is_now))

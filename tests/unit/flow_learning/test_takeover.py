@@ -6,6 +6,7 @@ import pytest
 from pipeline.core.records import F64, I64, Readings
 from pipeline.core.settings import Settings
 from pipeline.flow.learning import part_of, prepare, teach
+from pipeline.flow.lessons import hold_out
 from pipeline.flow.schedule import due_groups, ripe_groups
 from pipeline.flow.sharing import evict
 from pipeline.flow.snapshot import fingerprint
@@ -108,6 +109,26 @@ def test_a_teacher_that_is_late_is_counted_and_teaches_what_was_known_then() -> 
         assert session.fine_tune() == 1
     assert (on_time.fine_tunes["late"], late.fine_tunes["late"]) == (0, 1)
     assert np.array_equal(on_time.model.bank.weights[0], late.model.bank.weights[0])
+
+
+@pytest.mark.parametrize("n_away", [EVERY + 5, 128 - EVERY, 3 * 128])
+def test_after_a_long_time_without_a_teacher_it_learns_from_what_there_is_now(n_away: int) -> None:
+    """Of what was known when it fell due, much or all is overwritten in the ring of 128 readings."""
+    session, readings = Session(SETTINGS), waves(FIRST + n_away + EVERY, ["a"])
+    session.process(readings.rows(slice(0, FIRST)), now=np.inf)
+    session.process(readings.rows(slice(FIRST, FIRST + n_away)), now=np.inf)
+    lesson = prepare(session.model, session.state, due_groups(session.model, session.state))
+    assert (lesson.n_due[0], lesson.n[0]) == (FIRST, FIRST + n_away)
+    assert lesson.n_held[0] == min(FIRST + n_away, 128 - TAKEOVER)
+    exam = hold_out(lesson, SETTINGS)
+    assert np.isfinite(exam.x).all()
+    session.learn(lesson, teach(lesson, SETTINGS))
+    assert session.model.bank.n_rounds[0] == 1
+    assert session.fine_tunes["late"] == 1
+    assert session.training_lag() == 0
+    for i in range(FIRST + n_away, FIRST + n_away + EVERY):
+        session.process(readings.rows(slice(i, i + 1)), now=np.inf)
+    assert len(due_groups(session.model, session.state)) == 1
 
 
 def test_a_lesson_of_a_stream_that_left_meanwhile_teaches_nobody() -> None:
