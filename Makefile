@@ -139,6 +139,7 @@ lock: ## resolve requirements/lock.txt, run.txt and spark.txt anew (ARGS=--upgra
 
 clean: ## remove the virtual environment, caches and build outputs
 	@rm -rf $(VENV) $(SPARK) $(PEERS) build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find pipeline -name '*.so' -delete
 	@find pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installs Debian packages where that is allowed, else names them; succeeds only if it installed them.
@@ -171,7 +172,7 @@ $(VENV)/bin/pip:
 	@echo "== virtual environment $(VENV) ($$($(PYTHON) --version))"
 	@$(PYTHON) -m venv --clear $(VENV)
 
-$(READY): $(VENV)/bin/pip pyproject.toml requirements/lock.txt requirements/torch.txt
+$(READY): $(VENV)/bin/pip pyproject.toml requirements/lock.txt requirements/torch.txt $(wildcard pipeline/forecast/compiled/lstm.*)
 	@echo "== pinned requirements (a minute or two)"
 	@$(PIP) install --no-compile --require-hashes -r requirements/lock.txt
 	@echo "== torch, CPU build"
@@ -179,5 +180,6 @@ $(READY): $(VENV)/bin/pip pyproject.toml requirements/lock.txt requirements/torc
 		echo "   not at $(TORCH_INDEX); taking the default index's build"; \
 		$(PIP) install --no-compile -r requirements/torch.txt; }
 	@echo "== foretell itself"
+	@command -v cc >/dev/null || echo "   no C compiler (gcc): Foretell works without, but fine-tunes take several times as long"
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

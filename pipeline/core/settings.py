@@ -176,9 +176,10 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _window_holds_training(self) -> Self:
-        need = self.training.window + self.forecast.horizon_long
+        training = self.training
+        need = training.window + max(self.forecast.horizon_long, training.takeover + 2)
         if self.streams.window_len < need:
-            msg = f"streams.window_len must be at least training.window + forecast.horizon_long = {need}"
+            msg = f"streams.window_len must be at least {need} for training.window and forecast.horizon_long"
             raise ValueError(msg)
         return self
 

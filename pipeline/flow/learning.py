@@ -11,12 +11,13 @@ import numpy as np
 from pipeline.core.records import F32, I8, I32, I64, Bool
 from pipeline.core.seeds import uniforms
 from pipeline.core.settings import Settings
+from pipeline.flow.curriculum import MAX_STREAMS_PER_BATCH, Curriculum, dropout_draws
 from pipeline.flow.forecasting import put_scale, rebuild
-from pipeline.flow.lessons import MAX_STREAMS_PER_BATCH, Lesson, dropout_draws, hold_out, minibatches, unseen
+from pipeline.flow.lessons import Lesson
 from pipeline.flow.schedule import readings_since, scale_now
 from pipeline.flow.state import Model, State
 from pipeline.forecast.gate import Outcome, compare, is_finite, is_regression, verdict
-from pipeline.forecast.network import network_for
+from pipeline.forecast.network import Network, network_for
 from pipeline.forecast.training import Weights, fine_tune
 
 _N_YOUNG = 500  # readings under which a network trains twice as long
@@ -113,7 +114,8 @@ def prepare(model: Model, state: State, groups: I64) -> Lesson:
 
 def _most_since(settings: Settings, width: int) -> int:
     """Return how many readings may have come since a network fell due for its lesson to be as of then."""
-    return max(settings.training.takeover, min(settings.training.every, width // 4))
+    training = settings.training
+    return max(training.takeover, min(training.every, width // 4, width - training.window - 2))
 
 
 def _pupils(model: Model, state: State, groups: I64) -> tuple[I64, I64]:
@@ -136,28 +138,42 @@ def _pupils(model: Model, state: State, groups: I64) -> tuple[I64, I64]:
 
 def teach(lesson: Lesson, settings: Settings) -> Taught:
     """Fine-tune the networks of a lesson, and let the gate decide what goes live. Pure."""
-    network = network_for(settings.forecast)
-    trial = unseen(lesson, settings)
+    network, curriculum = network_for(settings.forecast), Curriculum(lesson, settings)
+    trial = curriculum.unseen()
     is_rolled_back = is_regression(compare(network, lesson.previous, lesson.weights, trial))
     champion = np.where(is_rolled_back[:, None, None], lesson.previous, lesson.weights)
-    is_young = lesson.n_due.max() < _N_YOUNG  # as lessons are parted by
-    batches = minibatches(lesson, settings, settings.training.steps * (2 if is_young else 1))
-    before = Weights(champion, lesson.m, lesson.v, lesson.n_steps)
-    draws = dropout_draws(lesson, network, batches) if network.has_dropout else None
-    after = fine_tune(network, before, batches, settings.training.learning_rate, draws)
-    exam = hold_out(lesson, settings)
+    after = _challengers(lesson, settings, network, curriculum, champion)
     finite = is_finite(after.weights, after.m, after.v)
-    outcome = verdict(compare(network, champion, after.weights, exam), finite)
+    outcome = verdict(compare(network, champion, after.weights, curriculum.hold_out()), finite)
     accepted = (outcome == Outcome.ACCEPTED)[:, None, None]
     return Taught(
         weights=np.where(accepted, after.weights, champion),
         previous=np.where(accepted, champion, lesson.previous),
-        m=np.where(accepted, after.m, before.m),
-        v=np.where(accepted, after.v, before.v),
-        n_steps=np.where(accepted[:, 0, 0], after.n_steps, before.n_steps),
+        m=np.where(accepted, after.m, lesson.m),
+        v=np.where(accepted, after.v, lesson.v),
+        n_steps=np.where(accepted[:, 0, 0], after.n_steps, lesson.n_steps),
         outcome=outcome,
         is_rolled_back=is_rolled_back,
     )
+
+
+def _challengers(
+    lesson: Lesson, settings: Settings, network: Network, curriculum: Curriculum, champion: F32
+) -> Weights:
+    """Return what champions become by the lesson, each member on windows of its own."""
+    training, (n_groups, n_members, n_weights) = settings.training, champion.shape
+    is_young = lesson.n_due.max() < _N_YOUNG  # as lessons are parted by
+    n_batches = training.steps * (2 if is_young else 1)
+    windows = curriculum.minibatches(n_batches)
+    draws = None
+    if network.has_dropout:
+        draws = dropout_draws(lesson, network, n_batches, windows.x.shape[1] // n_batches)
+    apart, together = (n_groups * n_members, 1, n_weights), champion.shape
+    n_steps = np.repeat(lesson.n_steps, n_members)
+    before = Weights(champion.reshape(apart), lesson.m.reshape(apart), lesson.v.reshape(apart), n_steps)
+    after = fine_tune(network, before, windows, n_batches, training.learning_rate, draws)
+    weights, m, v = (a.reshape(together) for a in (after.weights, after.m, after.v))
+    return Weights(weights, m, v, after.n_steps[::n_members])
 
 
 def apply(model: Model, state: State, lesson: Lesson, taught: Taught) -> None:

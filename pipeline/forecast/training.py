@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.records import F32, F64, I32, Bool
+from pipeline.forecast import compiled
 from pipeline.forecast.network import Network
 
 NU = 4.0  # degrees of freedom of the Student-t likelihood
@@ -88,8 +89,11 @@ def forward(network: Network, weights: Tensor, windows: Windows, keep: Tensor | 
     """
     n_groups, n_members = weights.shape[:2]
     n_rows, n_steps = windows.x.shape[1:3]
-    x = torch.from_numpy(windows.x).permute(2, 0, 1, 3)[:, :, None].expand(-1, -1, n_members, -1, -1)
-    out = network.sequence(weights.flatten(0, 1), x.flatten(1, 2), keep)  # (G * E, T * B, 2C)
+    if keep is None and not weights.requires_grad and compiled.serves(network):
+        out = torch.from_numpy(compiled.outputs(network, weights.flatten(0, 1).numpy(), windows.x))
+    else:
+        x = torch.from_numpy(windows.x).permute(2, 0, 1, 3)[:, :, None].expand(-1, -1, n_members, -1, -1)
+        out = network.sequence(weights.flatten(0, 1), x.flatten(1, 2), keep)  # (G * E, T * B, 2C)
     laid = out.view(n_groups, n_members, n_steps, n_rows, -1)
     return laid[..., 0::2], laid[..., 1::2]
 
@@ -103,33 +107,63 @@ def targets(windows: Windows) -> tuple[Tensor, Tensor]:
 
 
 def fine_tune(
-    network: Network, before: Weights, minibatches: list[Windows], learning_rate: float, draws: F64 | None = None
+    network: Network,
+    before: Weights,
+    windows: Windows,
+    n_batches: int,
+    learning_rate: float,
+    draws: F64 | None = None,
 ) -> Weights:
     """Take one optimiser step per minibatch.
 
     Args:
         network: Layout of the weights.
         before: Not changed.
-        minibatches: Windows, the same groups in each.
+        windows: Of all minibatches, one after the other.
+        n_batches: How many these are.
         learning_rate: Adam's step size.
         draws: For dropout, uniform in [0, 1), shape (minibatches, G * E, B, stack.n_keep); None for no dropout.
 
     Returns:
         New weights; not checked, they may be anything if the windows were.
     """
+    if compiled.serves(network):
+        weights, m, v = _fine_tune_compiled(network, before, windows, n_batches, learning_rate)
+    else:
+        weights, m, v = _fine_tune_by_torch(network, before, windows, n_batches, learning_rate, draws)
+    return Weights(weights, m, v, before.n_steps + np.int32(n_batches))
+
+
+def _fine_tune_by_torch(
+    network: Network, before: Weights, windows: Windows, n_batches: int, learning_rate: float, draws: F64 | None
+) -> tuple[F32, F32, F32]:
+    """Take the steps of ``fine_tune`` with torch; return weights and moments."""
     steps = torch.from_numpy(before.n_steps).to(torch.float32)[:, None, None]
     weights, m, v = (torch.from_numpy(a).clone() for a in (before.weights, before.m, before.v))
-    for number, windows in enumerate(minibatches, start=1):
+    for number, batch in enumerate(windows.split(n_batches), start=1):
         weights.requires_grad_()
-        y, counts = targets(windows)
+        y, counts = targets(batch)
         keep = None if draws is None else network.stack.keep(torch.from_numpy(draws[number - 1]).float())
-        nll = student_t_nll(*forward(network, weights, windows, keep), y)
-        loss = (nll * counts).sum() / (windows.x.shape[1] * windows.x.shape[2])  # each network's own mean, summed
+        nll = student_t_nll(*forward(network, weights, batch, keep), y)
+        loss = (nll * counts).sum() / (batch.x.shape[1] * batch.x.shape[2])  # each network's own mean, summed
         (gradient,) = torch.autograd.grad(loss, weights)
         with torch.no_grad():
             weights = weights.detach() - learning_rate * _adam(gradient, m, v, steps + number)
-    n_steps = before.n_steps + np.int32(len(minibatches))
-    return Weights(weights.numpy(), m.numpy(), v.numpy(), n_steps)
+    return weights.numpy(), m.numpy(), v.numpy()
+
+
+def _fine_tune_compiled(
+    network: Network, before: Weights, windows: Windows, n_batches: int, learning_rate: float
+) -> tuple[F32, F32, F32]:
+    """Take the steps of ``fine_tune`` with the compiled helper; return weights and moments."""
+    shape = before.weights.shape
+    counts = windows.is_known.astype(np.float32)
+    counts[:, :, :N_SETTLING] = 0
+    start = (a.reshape(-1, shape[-1]) for a in (before.weights, before.m, before.v))
+    n_taken = np.repeat(before.n_steps, shape[1])
+    after = compiled.fine_tune(network, tuple(start), n_taken, (windows.x, windows.y, counts), n_batches, learning_rate)
+    weights, m, v = (a.reshape(shape) for a in after)
+    return weights, m, v
 
 
 def _adam(gradient: Tensor, m: Tensor, v: Tensor, n_steps: Tensor) -> Tensor:

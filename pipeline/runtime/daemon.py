@@ -20,6 +20,7 @@ from pipeline.core.settings import Settings
 from pipeline.decode.memory import Memory
 from pipeline.decode.payloads import MAX_PAYLOAD_BYTES
 from pipeline.decode.reasons import Request
+from pipeline.forecast.compiled import instructions
 from pipeline.runtime.alert_routes import alert_routes, word_routes
 from pipeline.runtime.budgets import FEWER_SERIES, Budgets, Sacrifice, memory_budget, memory_in_use
 from pipeline.runtime.clocks import SystemClock
@@ -175,6 +176,7 @@ class Daemon:
             "broker": f"{mqtt.host}:{mqtt.port}",
             "topics": self._filters,
             "metrics": f"http://{metrics.host}:{self.metrics_port}/metrics" if metrics.enabled else None,
+            "compiled": instructions(),
         }
         _log.info("started", extra={"fields": fields})
         if self._settings.alerts.publish:

@@ -35,9 +35,9 @@ class Drawn:
 
     windows: list[Windows] = field(default_factory=list)
 
-    def __call__(self, _: Network, before: Weights, batches: list[Windows], _rate: float, _draws: None) -> Weights:
+    def __call__(self, _: Network, before: Weights, windows: Windows, *_args: object) -> Weights:
         """Change nothing."""
-        self.windows += batches
+        self.windows.append(windows)
         return before
 
     def stacked(self) -> Windows:

@@ -63,10 +63,10 @@ def teach_instead(monkeypatch: pytest.MonkeyPatch) -> Callable[[Change], None]:
     """Put something else in the place of optimiser steps: a change of the weights, here on the first network only."""
 
     def install(change: Change) -> None:
-        def fine_tune(_: Network, before: Weights, batches: list[Windows], _rate: float, _draws: None) -> Weights:
+        def fine_tune(_: Network, before: Weights, _windows: Windows, n_batches: int, *_args: object) -> Weights:
             weights = before.weights.copy()
-            change(weights[0])
-            return replace(before, weights=weights, m=before.m + 1, n_steps=before.n_steps + np.int32(len(batches)))
+            change(weights[: len(weights) // 2, 0])  # members of the first of two networks
+            return replace(before, weights=weights, m=before.m + 1, n_steps=before.n_steps + np.int32(n_batches))
 
         monkeypatch.setattr("pipeline.flow.learning.fine_tune", fine_tune)
 

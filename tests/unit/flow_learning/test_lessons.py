@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.core.records import F64, I64, Bool, Readings
 from pipeline.core.settings import Settings
+from pipeline.flow.curriculum import Curriculum, is_held_out
 from pipeline.flow.learning import apply, fine_tune_groups, prepare, teach
-from pipeline.flow.lessons import Lesson, hold_out, is_held_out, minibatches, unseen
+from pipeline.flow.lessons import Lesson
 from pipeline.flow.schedule import make_due
 from pipeline.flow.sharing import admit, evict, merge_kinds
 from pipeline.flow.snapshot import pack, pack_model
@@ -72,14 +73,14 @@ def test_the_last_run_of_sixteen_readings_in_every_eight_is_held_out() -> None:
 def test_held_out_readings_are_never_taught_and_all_others_are() -> None:
     lesson = lesson_of(session := session_of())
     taught = set()
-    for windows in minibatches(lesson, session.settings, 150):
+    for windows in Curriculum(lesson, session.settings).minibatches(150).split(150):
         taught |= set(next_numbers(lesson, windows)[counted(windows)].tolist())
     assert taught == {number for number in range(N - KEPT + 2, N) if number % 128 < 112}
 
 
 def test_the_examination_is_on_held_out_readings_only_and_on_the_newest_of_them() -> None:
     lesson = lesson_of(session := session_of())
-    exam = hold_out(lesson, session.settings)
+    exam = Curriculum(lesson, session.settings).hold_out()
     asked = set(next_numbers(lesson, exam)[counted(exam)].tolist())
     assert asked == {*range(240, 256), *range(368, 384)}, "the run before has left the window"
 
@@ -87,12 +88,12 @@ def test_the_examination_is_on_held_out_readings_only_and_on_the_newest_of_them(
 @pytest.mark.parametrize("n", [60, 127])
 def test_a_stream_too_young_for_a_held_out_run_has_no_examination(n: int) -> None:
     lesson = lesson_of(session := session_of(n))
-    assert not hold_out(lesson, session.settings).is_known.any()
+    assert not Curriculum(lesson, session.settings).hold_out().is_known.any()
 
 
 def test_before_the_first_fine_tune_nothing_is_unseen() -> None:
     lesson = lesson_of(session := session_of())
-    assert not unseen(lesson, session.settings).is_known.any()
+    assert not Curriculum(lesson, session.settings).unseen().is_known.any()
 
 
 @pytest.mark.parametrize("n_since", [1, 20, 40])
@@ -101,7 +102,7 @@ def test_weights_in_force_are_judged_by_readings_since_the_last_fine_tune_only(n
     assert session.fine_tune() == 3
     feed(session, NAMES, N, n_since)
     lesson = lesson_of(session)
-    trial = unseen(lesson, session.settings)
+    trial = Curriculum(lesson, session.settings).unseen()
     judged = next_numbers(lesson, trial)[counted(trial)].tolist()
     assert judged == list(range(max(N, N + n_since - WINDOW), N + n_since)), "each once"
     assert min(WINDOW, n_since) > N_SETTLING or n_since == 1

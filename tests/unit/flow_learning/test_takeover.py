@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.core.records import F64, I64, Readings
 from pipeline.core.settings import Settings
+from pipeline.flow.curriculum import Curriculum
 from pipeline.flow.learning import part_of, prepare, teach
-from pipeline.flow.lessons import hold_out
 from pipeline.flow.schedule import due_groups, ripe_groups
 from pipeline.flow.sharing import evict
 from pipeline.flow.snapshot import fingerprint
@@ -120,7 +120,7 @@ def test_after_a_long_time_without_a_teacher_it_learns_from_what_there_is_now(n_
     lesson = prepare(session.model, session.state, due_groups(session.model, session.state))
     assert (lesson.n_due[0], lesson.n[0]) == (FIRST, FIRST + n_away)
     assert lesson.n_held[0] == min(FIRST + n_away, 128 - TAKEOVER)
-    exam = hold_out(lesson, SETTINGS)
+    exam = Curriculum(lesson, SETTINGS).hold_out()
     assert np.isfinite(exam.x).all()
     session.learn(lesson, teach(lesson, SETTINGS))
     assert session.model.bank.n_rounds[0] == 1
