@@ -4,6 +4,7 @@ Each stage declares its per-stream state as a dataclass of arrays whose first ax
 This module knows shapes and dtypes only, not what the numbers mean.
 """
 
+import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -45,6 +46,43 @@ class SlotArrays:
             made[f.name] = np.full(shape, f.metadata["fill"], f.metadata["dtype"])
         return cls(**made)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        """Put another array in place; where the old one lay is forgotten."""
+        super().__setattr__(name, value)
+        self.__dict__.pop("_table", None)
+
+    def __getstate__(self) -> dict[str, AnyArray]:
+        """Return what a copy gets: the arrays, not where they lie."""
+        return self.arrays()
+
+    def table(self, layout: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]) -> "ctypes.Array[ctypes.c_void_p]":
+        """Return where the arrays lie, for a compiled helper, made anew only when one was replaced.
+
+        Args:
+            layout: Type and shape without the slots of every array that the helper knows, in its order.
+
+        Raises:
+            ValueError: An array is not as the helper takes it to be.
+
+        Example:
+            >>> @dataclass
+            ... class Level(SlotArrays):
+            ...     mean: AnyArray = column(np.float64)
+            >>> level = Level.empty(2)
+            >>> len(level.table({"mean": (np.float64, ())}))
+            1
+        """
+        found: ctypes.Array[ctypes.c_void_p] | None = self.__dict__.get("_table")
+        if found is None:
+            found = (ctypes.c_void_p * len(layout))()
+            for i, (name, (dtype, shape)) in enumerate(layout.items()):
+                array = getattr(self, name)
+                if array.dtype != dtype or array.shape != (self.capacity, *shape) or not array.flags.carray:
+                    raise ValueError(f"{type(self).__name__}.{name} is not as the compiled helper takes it to be")
+                found[i] = array.ctypes.data
+            self.__dict__["_table"] = found
+        return found
+
     def arrays(self) -> dict[str, AnyArray]:
         """Return the arrays by name, not copied."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -52,7 +90,7 @@ class SlotArrays:
     @property
     def capacity(self) -> int:
         """Number of slots allocated."""
-        return len(next(iter(self.arrays().values())))
+        return len(getattr(self, next(iter(self.__dataclass_fields__))))  # quick: asked every tick
 
     def grow(self, capacity: int) -> None:
         """Enlarge to ``capacity`` slots, the new ones initial; existing slots keep their numbers."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, I32, I64, U64, Bool
 from pipeline.core.seeds import uniforms
+from pipeline.forecast import compiled
 from pipeline.forecast.network import Network
 
 _MEMBER_STRIDE = np.uint64(0xD1342543DE82EF95)  # odd: keys of members are as unlike as those of groups
@@ -155,6 +156,8 @@ def step(network: Network, bank: Bank, group_of: I32, x: F32, state: F32) -> tup
     Returns:
         Outputs (location, log-spread per target), shape (A, E, 2C), and the new state.
     """
+    if compiled.serves(network):
+        return compiled.step(network, bank.weights, group_of, x, state)
     return _step(network, bank, plans_for(group_of), x, state)
 
 
@@ -195,9 +198,12 @@ def run(network: Network, bank: Bank, group_of: I32, x: F32, is_valid: Bool) -> 
     n_members = bank.weights.shape[1]
     state = np.zeros((len(x), n_members, network.stack.n_state), np.float32)
     out = np.zeros((len(x), n_members, network.n_outputs), np.float32)
-    plans = plans_for(group_of)
+    plans = [] if compiled.serves(network) else plans_for(group_of)
     for t in range(x.shape[1]):
-        out, state = _step(network, bank, plans, np.ascontiguousarray(x[:, t]), state)
+        if plans:
+            out, state = _step(network, bank, plans, np.ascontiguousarray(x[:, t]), state)
+        else:
+            out, state = compiled.step(network, bank.weights, group_of, x[:, t], state)
         state = state * is_valid[:, t, None, None]
     return out, state
 

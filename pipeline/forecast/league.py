@@ -21,6 +21,7 @@ from pipeline.forecast.baselines import (
     faded,
 )
 from pipeline.forecast.choice import N_MOODS, Choice
+from pipeline.forecast.compiled import league as helper
 from pipeline.forecast.intervals import N_LEVELS, Intervals
 from pipeline.forecast.tempering import N_SHARES, Tempering
 
@@ -62,6 +63,8 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Choice, Intervals):
             Who made it, int8, shape (A,); location, NaN for none, shape (A,); half-widths at 50, 90
             and 99 %, NaN while unknown, shape (A, 3); the last two in the sensor's unit.
         """
+        if helper.serves():
+            return helper.shown(self, ix, ix.stop - ix.start if isinstance(ix, slice) else len(ix))
         location, who = self.location[ix], self.chosen(ix)
         rows = np.arange(len(who))
         found = location[rows, who]
@@ -86,6 +89,9 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Choice, Intervals):
             value: Readings, sensor's unit, shape (A,).
             spread: Spread of each stream, sensor's unit, shape (A,).
         """
+        if helper.serves():
+            helper.learn(self, ix, value, spread)
+            return
         most = _CLIP * spread
         location = self._location_shown(ix)
         size = value[:, None] - self.location[ix]
@@ -122,6 +128,8 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Choice, Intervals):
             Forecasts of smoothing and autoregression, which the LSTM sees: an LSTM that is given what
             smoothing foretells learns the rest (Smyl 2020); NaN for none, sensor's unit, shape (A, 2).
         """
+        if helper.serves():
+            return helper.foretell(self, ix, value, season_now, season_next)
         found = np.empty((len(slots), 2))
         found[:, 0] = self.smooth(ix, value)
         found[:, 1] = self.regress(ix, value, season_now, season_next)
@@ -143,6 +151,9 @@ class League(Smoothing, Seasonal, Autoregression, Tempering, Choice, Intervals):
             location: The LSTM's forecast of the next reading, sensor's unit, NaN for none, shape (A,).
             scale: Its scale, sensor's unit, NaN for none, shape (A,).
         """
+        if helper.serves():
+            helper.join(self, ix, value, location, scale)
+            return
         self.location[ix, Forecaster.LSTM] = self.temper(ix, value, location)
         self.scale[ix, Forecaster.LSTM] = scale
         self.location[ix, Forecaster.BLEND] = self._blend(ix, value, self.location[ix, : Forecaster.BLEND])

@@ -1,21 +1,20 @@
-"""The compiled helper: fine-tuning and forward passes of single-layer LSTMs, several times as fast as torch's.
+"""The compiled helper: fine-tuning, forward passes and steps of single-layer LSTMs, several times as fast as torch's.
 
 Numbers in, numbers out; the equations are those of ``cells.lstm`` and ``training``, which it is tested against.
 It is built with the package where there is a C compiler (GCC); without, ``serves`` says no and torch does the work.
 """
 
 import ctypes
-import os
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.core.compiled import load, plain, pointer
 from pipeline.core.records import F32, I32
 from pipeline.forecast.network import Network
 
-OFF = "FORETELL_COMPILED"  # set to 0, torch does everything
-_VERSION = 1  # of what lies between here and lstm.c
+_VERSION = 2  # of what lies between here and lstm.c
 _LEVELS = {0: "baseline", 3: "AVX2", 4: "AVX-512"}
 
 
@@ -39,17 +38,8 @@ class _Sizes(ctypes.Structure):
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """Load the helper, or return None where it was not built, is not for this machine or code, or is switched off."""
-    if os.environ.get(OFF) == "0":
-        return None
-    for path in sorted(Path(__file__).parent.glob("_lstm*.so")):
-        try:
-            library = ctypes.CDLL(str(path))
-            if library.ft_version() == _VERSION:
-                return library
-        except (OSError, AttributeError):
-            continue
-    return None
+    """Load the helper, or return None where torch does its work."""
+    return load(Path(__file__).parent, "_lstm", _VERSION)
 
 
 def instructions() -> str | None:
@@ -125,6 +115,40 @@ def outputs(network: Network, weights: F32, x: F32) -> F32:
     out = np.empty((len(weights), x.shape[2], x.shape[1], network.n_outputs), np.float32)
     _call("ft_outputs", ctypes.byref(sizes), _pointer(x), _pointer(weights), _pointer(out))
     return out
+
+
+def step(network: Network, weights: F32, group_of: I32, x: F32, state: F32) -> tuple[F32, F32]:
+    """Advance streams by one reading; see ``bank.step``.
+
+    Args:
+        network: Layout of the weights; ``serves`` has said yes.
+        weights: Shape (G, E, P).
+        group_of: Group of each stream, shape (A,).
+        x: Features, shape (A, F).
+        state: Hidden state, shape (A, E, N).
+
+    Returns:
+        Outputs, shape (A, E, 2C), and the new state.
+
+    Raises:
+        ValueError: The arrays do not fit together, or a group is not there.
+    """
+    n_streams, n_members = state.shape[:2]
+    n_groups, n_inputs, n_outputs = len(weights), network.n_inputs, network.n_outputs
+    new = np.empty(state.shape, np.float32)
+    out = np.empty((n_streams, n_members, n_outputs), np.float32)
+    arrays = (
+        pointer(weights, np.float32, n_groups, n_members, network.n_weights),
+        pointer(plain(group_of, np.int32), np.int32, n_streams),
+        pointer(plain(x, np.float32), np.float32, n_streams, n_inputs),
+        pointer(plain(state, np.float32), np.float32, n_streams, n_members, 2 * network.stack.n_hidden),
+        pointer(new, np.float32, *state.shape),
+        pointer(out, np.float32, *out.shape),
+    )
+    sizes = (n_streams, n_members, n_inputs, network.stack.n_hidden, network.n_weights, n_groups)
+    library = _library()
+    _check(holds=library is not None and library.ft_step(_level(), *sizes, *arrays) == 0)
+    return out, new
 
 
 def _sizes(network: Network, n_networks: int, x: F32, n_batches: int) -> _Sizes:

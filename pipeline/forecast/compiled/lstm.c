@@ -1,4 +1,5 @@
-/* Fine-tuning and forward passes of small LSTMs, one network at a time, its minibatch side by side in vector registers.
+/* Fine-tuning and forward passes of small LSTMs, one network at a time, its minibatch side by side in vector registers;
+ * and their step by one reading.
  *
  * Optional: without a compiler at the installation torch does the same, slower (pipeline/forecast/training.py).
  * Only GNU C is spoken (GCC, and for its own machine clang): vectors are the compiler's, no instruction is named.
@@ -79,7 +80,7 @@ static void step(int n, const float *gradient, float *weights, float *m, float *
 /* What its caller must know of it: raised when a call here, or the layout of what it is given, changes. */
 int ft_version(void)
 {
-    return 1;
+    return 2;
 }
 
 /* Which instructions to use: 0 what every processor of the kind has, 3 AVX2 and FMA, 4 AVX-512. */
@@ -127,4 +128,27 @@ int ft_outputs(int level, const Sizes *s, const float *x, const float *weights, 
 #endif
     (void)level;
     return outputs_any(s, x, weights, out);
+}
+
+/* Advance n_streams streams by one reading; 0, or -1 where one is of a group that is not there.
+ *
+ * weights are [n_groups][n_members][n_weights], x [n_streams][n_x], states [n_streams][n_members][h and c], out
+ * [n_streams][n_members][8]; new_state may be state.
+ */
+int ft_step(int level, int n_streams, int n_members, int n_x, int n_h, int n_weights, int n_groups, const float *weights,
+            const int32_t *group, const float *x, const float *state, float *new_state, float *out)
+{
+    for (int s = 0; s < n_streams; s++)
+        if (group[s] < 0 || group[s] >= n_groups)
+            return -1;
+#ifdef DISPATCHES
+    if (level == 4)
+        step_v4(n_streams, n_members, n_x, n_h, n_weights, weights, group, x, state, new_state, out);
+    else if (level == 3)
+        step_v3(n_streams, n_members, n_x, n_h, n_weights, weights, group, x, state, new_state, out);
+    else
+#endif
+        step_any(n_streams, n_members, n_x, n_h, n_weights, weights, group, x, state, new_state, out);
+    (void)level;
+    return 0;
 }

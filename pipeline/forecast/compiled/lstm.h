@@ -372,6 +372,8 @@ static int NAME(outputs)(const Sizes *s, const float *x, const float *weights, f
     return 0;
 }
 
+#include "step.h"
+
 #undef V
 #undef I
 #undef INLINE

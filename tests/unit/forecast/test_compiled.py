@@ -7,6 +7,7 @@ import torch
 from pipeline.core.forecast_settings import ForecastSettings
 from pipeline.core.records import F32
 from pipeline.forecast import compiled
+from pipeline.forecast.bank import empty_bank, step
 from pipeline.forecast.network import Network, network_for
 from pipeline.forecast.training import Weights, Windows, fine_tune, forward
 
@@ -125,3 +126,34 @@ def test_arrays_that_do_not_fit_together_are_refused() -> None:
             compiled.fine_tune(network, start, before.n_steps, (x, y, counts), 1, 5e-3)
     with pytest.raises(ValueError, match="do not fit"):
         compiled.outputs(network, before.weights[:, 0, :-1], windows.x)
+
+
+@pytest.mark.usefixtures("_level")
+@pytest.mark.parametrize(("hidden", "n_groups", "n_streams"), [(24, 5, 5), (24, 1, 9), (5, 3, 7), (33, 4, 1)])
+def test_a_step_is_what_torch_makes_of_it(
+    monkeypatch: pytest.MonkeyPatch, hidden: int, n_groups: int, n_streams: int
+) -> None:
+    network = network_for(ForecastSettings(hidden=hidden))
+    bank, rng = empty_bank(n_groups, network, 2), np.random.default_rng(hidden)
+    bank.initialise(network, np.arange(n_groups), rng.integers(0, 99, n_groups).astype(np.uint64))
+    bank.weights += rng.normal(0, 0.2, bank.weights.shape).astype(np.float32)
+    group_of = np.sort(rng.integers(0, n_groups, n_streams)).astype(np.int32)
+    x = rng.normal(0, 2, (n_streams, network.n_inputs)).astype(np.float32)
+    state = rng.normal(0, 1, (n_streams, 2, 2 * hidden)).astype(np.float32)
+    x[0, 0], state[-1, 1, 0] = 1e20, np.nan  # a gate at its end; a state that is no number
+    before = state.copy()
+    ours = step(network, bank, group_of, x, state)
+    assert np.array_equal(state, before, equal_nan=True), "what it is given stays as it is"
+    alone = [step(network, bank, group_of[[i]], x[[i]], state[[i]]) for i in range(n_streams)]
+    by_torch(monkeypatch)
+    for place, (one, other) in enumerate(zip(ours, step(network, bank, group_of, x, state), strict=True)):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-5)
+        assert np.array_equal(one, np.concatenate([each[place] for each in alone]), equal_nan=True)
+
+
+def test_a_group_that_is_not_there_is_refused() -> None:
+    network = network_for(ForecastSettings(hidden=6))
+    bank = empty_bank(2, network, 1)
+    for group in (-1, 2):
+        with pytest.raises(ValueError, match="do not fit"):
+            step(network, bank, np.array([group], np.int32), *(np.zeros(s, np.float32) for s in ((1, 14), (1, 1, 12))))

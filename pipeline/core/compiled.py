@@ -1,0 +1,74 @@
+"""What the compiled helpers of the stages share: how one is loaded, and how arrays are handed to it.
+
+A helper is a shared library without Python in it, built with the package where there is a C compiler; ``load`` returns
+None where it is not, and whoever asked does the work itself. Beyond ``pointer`` nobody looks at types and lengths.
+"""
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from pipeline.core.records import Slots
+
+OFF = "FORETELL_COMPILED"  # set to 0, Python does everything
+_Bytes = ctypes.c_char * 0
+Pointer = ctypes.Array[ctypes.c_char]
+
+
+def load(folder: Path, name: str, version: int) -> ctypes.CDLL | None:
+    """Load a helper, or return None where it was not built, is not for this machine or code, or is switched off.
+
+    Args:
+        folder: Where it lies.
+        name: Its file's name before the suffixes.
+        version: What its ``ft_version`` must return.
+    """
+    if os.environ.get(OFF) == "0":
+        return None
+    for path in sorted(folder.glob(f"{name}*.so")):
+        try:
+            library = ctypes.CDLL(str(path))
+            if library.ft_version() == version:
+                return library
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+def pointer(array: NDArray[Any], dtype: DTypeLike, *shape: int) -> Pointer:
+    """Return where an array's numbers lie; it holds the array.
+
+    Raises:
+        ValueError: The array is not of this type and shape, has gaps, or cannot be written to.
+
+    Example:
+        >>> len(pointer(np.zeros((2, 3)), np.float64, 2, 3))
+        0
+    """
+    if array.dtype != dtype or array.shape != shape or not array.flags.carray:
+        raise ValueError(
+            f"arrays of the compiled helper do not fit together: {array.dtype}{array.shape}, not {dtype}{shape}"
+        )
+    return _Bytes.from_buffer(array)  # a third of what array.ctypes costs
+
+
+def plain(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array as ``pointer`` takes it: itself where that is enough, else a copy."""
+    return array if array.flags.carray and array.dtype == dtype else np.require(array, dtype, "CWA")
+
+
+def streams(ix: Slots, capacity: int) -> tuple[Pointer | None, int, int, int]:
+    """Return how a helper is told the streams of a tick: slots or None, where a run begins, how many, of how many.
+
+    Example:
+        >>> streams(slice(3, 5), 8)
+        (None, 3, 2, 8)
+    """
+    if isinstance(ix, slice):
+        return None, ix.start, ix.stop - ix.start, capacity
+    slots = plain(ix, np.int64)
+    return pointer(slots, np.int64, len(slots)), 0, len(slots), capacity

@@ -1,0 +1,102 @@
+"""The league's tick by the compiled helper: the four functions of ``League`` that every reading passes, in one call each.
+
+Arrays of state are handed over once, see ``SlotArrays.table``; ``league.c`` works on them in place. Results are those of
+``pipeline.forecast.league`` to the last bit, which it is tested against; only a logarithm or exponential may differ there.
+"""
+
+import ctypes
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.core.columns import SlotArrays
+from pipeline.core.compiled import load, plain, pointer, streams
+from pipeline.core.records import F64, I8, Slots
+
+_VERSION = 1  # of what lies between here and league.c
+_F, _MOODS, _LEVELS = 6, 2, 3
+_F8, _F4, _I4 = np.float64, np.float32, np.int32
+#: As ``League`` in league.c has them.
+LAYOUT: Mapping[str, tuple[type[np.generic], tuple[int, ...]]] = {
+    "location": (_F8, (_F,)),
+    "scale": (_F8, (_F,)),
+    "usual": (_F8, (_F,)),
+    "error": (_F8, (_F,)),
+    "n_errors": (_I4, (_F,)),
+    "who": (np.int8, (_MOODS,)),
+    "mood_error": (_F8, (_MOODS, _F)),
+    "n_mood_errors": (_I4, (_MOODS, _F)),
+    "is_shaken": (np.bool_, ()),
+    "n_in_row": (_I4, ()),
+    "usual_miss": (_F8, ()),
+    "n_misses": (_I4, ()),
+    "widening": (_F4, (_F * _LEVELS,)),
+    "way": (_F8, ()),
+    "share_error": (_F8, (5,)),
+    "n_ways": (_I4, ()),
+    "n_smoothed": (_I4, ()),
+    "level": (_F8, (6,)),
+    "trend": (_F8, (6,)),
+    "candidate_error": (_F8, (6,)),
+    "n_seasonal": (_I4, ()),
+    "form_location": (_F8, (3,)),
+    "form_error": (_F8, (3,)),
+    "offset": (_F8, ()),
+    "n_changes": (_I4, ()),
+    "last": (_F8, ()),
+    "slow": (_F8, ()),
+    "usual_change": (_F8, ()),
+    "unit": (_F8, ()),
+    "inputs": (_F4, (4,)),
+    "gram": (_F4, (16,)),
+    "moment": (_F4, (4,)),
+    "coefficients": (_F4, (4,)),
+    "fit_error": (_F8, ()),
+}
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    return load(Path(__file__).parent, "_league", _VERSION)
+
+
+def serves() -> bool:
+    """Say whether it is there."""
+    return _library() is not None
+
+
+def learn(league: SlotArrays, ix: Slots, value: F64, spread: F64) -> None:
+    """See ``League.learn``."""
+    _call("ft_league_learn", league, ix, (value, spread), ())
+
+
+def shown(league: SlotArrays, ix: Slots, n: int) -> tuple[I8, F64, F64]:
+    """See ``League.shown``; ``n`` is how many streams."""
+    who, location, widths = np.empty(n, np.int8), np.empty(n), np.empty((n, _LEVELS))
+    _call("ft_league_shown", league, ix, (), (who, location, widths))
+    return who, location, widths
+
+
+def foretell(league: SlotArrays, ix: Slots, value: F64, season_now: F64, season_next: F64) -> F64:
+    """See ``League.foretell``."""
+    found = np.empty((len(value), 2))
+    _call("ft_league_foretell", league, ix, (value, season_now, season_next), (found,))
+    return found
+
+
+def join(league: SlotArrays, ix: Slots, value: F64, location: F64, scale: F64) -> None:
+    """See ``League.join``."""
+    _call("ft_league_join", league, ix, (value, location, scale), ())
+
+
+def _call(name: str, league: SlotArrays, ix: Slots, given: tuple[F64, ...], found: tuple[F64 | I8, ...]) -> None:
+    library = _library()
+    if library is None:
+        raise RuntimeError("the compiled helper is not there: serves() says so")
+    which = streams(ix, league.capacity)
+    columns = [pointer(plain(a, np.float64), np.float64, which[2]) for a in given]
+    outputs = [pointer(a, a.dtype, which[2], *a.shape[1:]) for a in found]
+    if getattr(library, name)(league.table(LAYOUT), *which, *columns, *outputs):
+        raise IndexError("a stream of the compiled helper is not there")
