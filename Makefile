@@ -172,7 +172,7 @@ $(VENV)/bin/pip:
 	@echo "== virtual environment $(VENV) ($$($(PYTHON) --version))"
 	@$(PYTHON) -m venv --clear $(VENV)
 
-$(READY): $(VENV)/bin/pip pyproject.toml requirements/lock.txt requirements/torch.txt $(wildcard pipeline/forecast/compiled/lstm.*)
+$(READY): $(VENV)/bin/pip pyproject.toml requirements/lock.txt requirements/torch.txt $(wildcard pipeline/*/compiled/*.[ch]) pipeline/core/compiled.h
 	@echo "== pinned requirements (a minute or two)"
 	@$(PIP) install --no-compile --require-hashes -r requirements/lock.txt
 	@echo "== torch, CPU build"
@@ -180,6 +180,6 @@ $(READY): $(VENV)/bin/pip pyproject.toml requirements/lock.txt requirements/torc
 		echo "   not at $(TORCH_INDEX); taking the default index's build"; \
 		$(PIP) install --no-compile -r requirements/torch.txt; }
 	@echo "== foretell itself"
-	@command -v cc >/dev/null || echo "   no C compiler (gcc): Foretell works without, but fine-tunes take several times as long"
+	@command -v cc >/dev/null || echo "   no C compiler (gcc): Foretell works without, but fine-tunes take several times as long, and scoring longer"
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -56,7 +56,7 @@ class SlotArrays:
         return self.arrays()
 
     def table(self, layout: Mapping[str, tuple[DTypeLike, tuple[int, ...]]]) -> "ctypes.Array[ctypes.c_void_p]":
-        """Return where the arrays lie, for a compiled helper, made anew only when one was replaced.
+        """Return where the arrays lie, for a compiled helper; kept until one is replaced.
 
         Args:
             layout: Type and shape without the slots of every array that the helper knows, in its order.
@@ -72,15 +72,16 @@ class SlotArrays:
             >>> len(level.table({"mean": (np.float64, ())}))
             1
         """
-        found: ctypes.Array[ctypes.c_void_p] | None = self.__dict__.get("_table")
-        if found is None:
-            found = (ctypes.c_void_p * len(layout))()
-            for i, (name, (dtype, shape)) in enumerate(layout.items()):
-                array = getattr(self, name)
-                if array.dtype != dtype or array.shape != (self.capacity, *shape) or not array.flags.carray:
-                    raise ValueError(f"{type(self).__name__}.{name} is not as the compiled helper takes it to be")
-                found[i] = array.ctypes.data
-            self.__dict__["_table"] = found
+        known, found = self.__dict__.get("_table", (None, None))
+        if known is layout:
+            return found  # type: ignore[no-any-return] # as below
+        found = (ctypes.c_void_p * len(layout))()
+        for i, (name, (dtype, shape)) in enumerate(layout.items()):
+            array = getattr(self, name)
+            if array.dtype != dtype or array.shape != (self.capacity, *shape) or not array.flags.carray:
+                raise ValueError(f"{type(self).__name__}.{name} is not as the compiled helper takes it to be")
+            found[i] = array.ctypes.data
+        self.__dict__["_table"] = layout, found
         return found
 
     def arrays(self) -> dict[str, AnyArray]:

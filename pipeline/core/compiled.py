@@ -53,22 +53,26 @@ def pointer(array: NDArray[Any], dtype: DTypeLike, *shape: int) -> Pointer:
         raise ValueError(
             f"arrays of the compiled helper do not fit together: {array.dtype}{array.shape}, not {dtype}{shape}"
         )
-    return _Bytes.from_buffer(array)  # a third of what array.ctypes costs
+    return _Bytes.from_buffer(array)  # type: ignore[arg-type] # is a buffer; a third of what array.ctypes costs
 
 
 def plain(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     """Return an array as ``pointer`` takes it: itself where that is enough, else a copy."""
-    return array if array.flags.carray and array.dtype == dtype else np.require(array, dtype, "CWA")
+    return array if array.flags.carray and array.dtype == dtype else np.require(array, dtype, ["C", "W", "A"])
 
 
-def streams(ix: Slots, capacity: int) -> tuple[Pointer | None, int, int, int]:
+def streams(ix: Slots, n: int, capacity: int) -> tuple[Pointer | None, int, int, int]:
     """Return how a helper is told the streams of a tick: slots or None, where a run begins, how many, of how many.
 
+    Raises:
+        ValueError: They are not ``n``.
+
     Example:
-        >>> streams(slice(3, 5), 8)
+        >>> streams(slice(3, 5), 2, 8)
         (None, 3, 2, 8)
     """
-    if isinstance(ix, slice):
-        return None, ix.start, ix.stop - ix.start, capacity
-    slots = plain(ix, np.int64)
-    return pointer(slots, np.int64, len(slots)), 0, len(slots), capacity
+    if not isinstance(ix, slice):
+        return pointer(plain(ix, np.int64), np.int64, n), 0, n, capacity
+    if ix.stop - ix.start != n:
+        raise ValueError(f"arrays of the compiled helper do not fit together: {n} rows for {ix}")
+    return None, ix.start, n, capacity

@@ -1,12 +1,14 @@
 """Rates as people write them: ``1 per 30 days``."""
 
 import re
+from functools import cache
 
 _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0, "month": 2592000.0}
 _UNITS["year"] = 365.0 * _UNITS["day"]
 _RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s+per\s+(?:(\d{1,9}(?:\.\d{1,6})?)\s+)?([a-z]{3,7}?)s?")
 
 
+@cache  # asked every tick
 def seconds_per_event(text: str) -> float:
     """Return the seconds to one event of a rate.
 

@@ -16,6 +16,7 @@ import numpy as np
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, F64, I32, I64, Bool, Slots
 from pipeline.core.slots import as_run, parts
+from pipeline.detect import compiled
 
 BLOCK = 10
 _N_TAIL = 10  # maxima that a tail is fitted to, at least
@@ -61,6 +62,8 @@ class History(SlotArrays):
         Returns:
             The streams whose block is complete.
         """
+        if compiled.serves(self.largest.shape[2]):
+            return compiled.take_in(self, self.largest, ix, statistics, is_counted, n_remembered)
         if not is_counted.all():
             statistics = np.where(is_counted[:, None], statistics, -np.inf)
         self.block[ix] = np.maximum(self.block[ix], statistics)

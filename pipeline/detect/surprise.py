@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.core.columns import column
 from pipeline.core.records import F32, F64, I64, Bool, Slots
 from pipeline.core.slots import N_AT_ONCE
+from pipeline.detect import compiled
 from pipeline.detect.history import LN_10, History
 from pipeline.detect.views import N_OF_FORECASTS, N_VIEWS, Found, View
 
@@ -119,6 +120,11 @@ class Surprise(History):
         """Where the statistics lie."""
         return Statistics.among(self.block.shape[1])
 
+    @property
+    def _is_compiled(self) -> bool:
+        n_tails, n_places = self.largest.shape[1:]
+        return compiled.serves(n_places, Statistics.among(n_tails).n_members)
+
     def score(self, ix: Slots, found: Found, n: I64) -> tuple[F64, F64]:
         """Score what the views show against the past; changes nothing.
 
@@ -131,6 +137,8 @@ class Surprise(History):
             Score, >= 0, NaN while the history is short, shape (A,). And the decades of every view, the vote
             last, on the same scale, shape (A, 8).
         """
+        if self._is_compiled:
+            return compiled.score(self, self.largest, ix, (found.sides, found.sizes), n)
         views = self.statistics.mean_of_views(self._of_sides(ix, found.sides))
         sizes = self._of_sizes(ix, found.sizes)
         n_sizes = sizes.shape[1] - 1
@@ -181,6 +189,9 @@ class Surprise(History):
             teaches: The reading may teach, shape (A,).
         """
         is_counted = teaches & ~np.isnan(found.next_reading)  # not soon after a start or gap
+        if self._is_compiled:
+            compiled.learn(self, self.largest, ix, (found.sides, found.sizes), is_counted, N_REMEMBERED)
+            return
         statistics = np.concatenate((found.sides, found.sizes), axis=1, dtype=np.float32, casting="same_kind")
         missing = np.isnan(found.sizes)
         if missing.any():

@@ -1,7 +1,7 @@
-"""The league's tick by the compiled helper: the four functions of ``League`` that every reading passes, in one call each.
+"""The league's tick by the compiled helper: the four functions of ``League`` that every reading passes, one call each.
 
-Arrays of state are handed over once, see ``SlotArrays.table``; ``league.c`` works on them in place. Results are those of
-``pipeline.forecast.league`` to the last bit, which it is tested against; only a logarithm or exponential may differ there.
+Arrays of state are handed over once, see ``SlotArrays.table``; ``league.c`` works on them in place. Results are those
+of ``pipeline.forecast.league``, which it is tested against, to the last bit, but for logarithms and exponentials.
 """
 
 import ctypes
@@ -69,34 +69,35 @@ def serves() -> bool:
 
 def learn(league: SlotArrays, ix: Slots, value: F64, spread: F64) -> None:
     """See ``League.learn``."""
-    _call("ft_league_learn", league, ix, (value, spread), ())
+    _call("ft_league_learn", league, ix, len(value), (value, spread), ())
 
 
 def shown(league: SlotArrays, ix: Slots, n: int) -> tuple[I8, F64, F64]:
     """See ``League.shown``; ``n`` is how many streams."""
     who, location, widths = np.empty(n, np.int8), np.empty(n), np.empty((n, _LEVELS))
-    _call("ft_league_shown", league, ix, (), (who, location, widths))
+    _call("ft_league_shown", league, ix, n, (), (who, location, widths))
     return who, location, widths
 
 
 def foretell(league: SlotArrays, ix: Slots, value: F64, season_now: F64, season_next: F64) -> F64:
     """See ``League.foretell``."""
     found = np.empty((len(value), 2))
-    _call("ft_league_foretell", league, ix, (value, season_now, season_next), (found,))
+    _call("ft_league_foretell", league, ix, len(value), (value, season_now, season_next), (found,))
     return found
 
 
 def join(league: SlotArrays, ix: Slots, value: F64, location: F64, scale: F64) -> None:
     """See ``League.join``."""
-    _call("ft_league_join", league, ix, (value, location, scale), ())
+    _call("ft_league_join", league, ix, len(value), (value, location, scale), ())
 
 
-def _call(name: str, league: SlotArrays, ix: Slots, given: tuple[F64, ...], found: tuple[F64 | I8, ...]) -> None:
+def _call(
+    name: str, league: SlotArrays, ix: Slots, n: int, given: tuple[F64, ...], found: tuple[F64 | I8, ...]
+) -> None:
     library = _library()
     if library is None:
         raise RuntimeError("the compiled helper is not there: serves() says so")
-    which = streams(ix, league.capacity)
-    columns = [pointer(plain(a, np.float64), np.float64, which[2]) for a in given]
-    outputs = [pointer(a, a.dtype, which[2], *a.shape[1:]) for a in found]
-    if getattr(library, name)(league.table(LAYOUT), *which, *columns, *outputs):
+    columns = [pointer(plain(a, np.float64), np.float64, n) for a in given]
+    outputs = [pointer(a, a.dtype, n, *a.shape[1:]) for a in found]
+    if getattr(library, name)(league.table(LAYOUT), *streams(ix, n, league.capacity), *columns, *outputs):
         raise IndexError("a stream of the compiled helper is not there")

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.core.records import F64, Slots
+from pipeline.core.records import F64, I64, Slots
 from pipeline.forecast.compiled import league as helper
 from pipeline.forecast.league import League, empty_league
 
 SOURCE = Path(helper.__file__).with_suffix(".c")
 
 
-def ticks(league: League, ix: Slots, slots: F64, n_ticks: int, seed: int) -> list[F64]:
+def ticks(league: League, ix: Slots, slots: I64, n_ticks: int, seed: int) -> list[F64]:
     """Drive streams of all kinds through a league; return everything it said."""
     rng, n, told = np.random.default_rng(seed), len(slots), []
     sizes, season = 10.0 ** rng.integers(-6, 7, n), np.full(n, np.nan)
@@ -37,7 +37,7 @@ def ticks(league: League, ix: Slots, slots: F64, n_ticks: int, seed: int) -> lis
 @pytest.mark.parametrize(
     "slots", [np.arange(37), np.array([5]), np.array([0, 3, 9, 30]), np.arange(4, 9)], ids=["all", "one", "some", "run"]
 )
-def test_a_league_is_the_same_with_and_without_it(monkeypatch: pytest.MonkeyPatch, slots: F64) -> None:
+def test_a_league_is_the_same_with_and_without_it(monkeypatch: pytest.MonkeyPatch, slots: I64) -> None:
     ix = slice(int(slots[0]), int(slots[-1]) + 1) if np.ptp(slots) + 1 == len(slots) else slots
     ours, theirs = empty_league(40), empty_league(40)
     told = ticks(ours, ix, slots, 400, len(slots))
@@ -88,7 +88,9 @@ def test_streams_that_are_not_there_and_columns_too_short_are_refused() -> None:
         with pytest.raises(IndexError, match="not there"):
             helper.learn(league, ix, one, one)
     with pytest.raises(ValueError, match="do not fit"):
-        helper.learn(league, slice(0, 2), one, np.ones(2))
+        helper.learn(league, slice(0, 1), one, np.ones(2))
+    with pytest.raises(ValueError, match="do not fit"):
+        helper.learn(league, slice(0, 2), one, one)
     league.error = league.error.astype(np.float32)
     with pytest.raises(ValueError, match=r"League\.error"):
         helper.learn(league, slice(0, 1), one, one)
@@ -102,5 +104,5 @@ def test_columns_are_in_the_order_of_the_c_structure() -> None:
     kinds = {np.float64: "double", np.float32: "float", np.int32: "int32_t", np.int8: "int8_t", np.bool_: "uint8_t"}
     assert columns == [(kinds[dtype], name) for name, (dtype, _) in helper.LAYOUT.items()]
     league = empty_league(2)
-    assert {name for name in league.arrays()} == set(helper.LAYOUT)
+    assert set(league.arrays()) == set(helper.LAYOUT)
     league.table(helper.LAYOUT)
