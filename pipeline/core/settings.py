@@ -28,6 +28,11 @@ from pipeline.core.scale_settings import ScaleSettings
 from pipeline.core.store_settings import StoreSettings
 from pipeline.core.yaml_lines import Path, read_yaml
 
+_SHORTEST_WINDOW = 128
+#: Readings kept of each stream where nothing is said, by who shares its network: what one stream lacks, others have.
+_WINDOW_OF = {"stream": 4096, "auto": 4096, "group": 1024, "fleet": 256}
+_HOLD_OUT_PERIOD = 128  # readings among which the gate finds some that were not taught
+
 
 class StreamSettings(Section):
     """What is kept per stream, and which readings are let in."""
@@ -37,14 +42,14 @@ class StreamSettings(Section):
         ge=1,
         le=1_000_000,
         title="Streams beyond this are refused and counted.",
-        description="About 330 KB of memory each with networks of its own, 200 KB in a fleet.",
+        description="About 330 KB of memory each with networks of its own, 35 KB in a fleet.",
     )
     window_len: int = Field(
-        4096,
-        ge=128,
+        0,
+        ge=0,
         le=65536,
-        title="Readings kept per stream, for training and hidden-state rebuilds.",
-        description="More lets networks train on an older past, at 41 bytes each.",
+        title="Readings kept per stream, at least 128; 0: as sharing needs: 4096, of a kind 1024, in a fleet 256.",
+        description="More lets networks train on an older past, and finds longer seasons, at 41 bytes each.",
     )
     future_s: float = Field(
         60.0,
@@ -59,6 +64,14 @@ class StreamSettings(Section):
         description="Lower it where a short silence already makes the past useless.",
     )
     max_abs_value: float = Field(1e15, gt=0, le=1e15, title="Readings beyond plus or minus this are rejected.")
+
+    @field_validator("window_len")
+    @classmethod
+    def _is_none_or_enough(cls, length: int) -> int:
+        if 0 < length < _SHORTEST_WINDOW:
+            msg = f"Input should be 0, or greater than or equal to {_SHORTEST_WINDOW}"
+            raise ValueError(msg)
+        return length
 
 
 class DetectionSettings(Section):
@@ -178,10 +191,27 @@ class Settings(Section):
     def _window_holds_training(self) -> Self:
         training = self.training
         need = training.window + max(self.forecast.horizon_long, training.takeover + 2)
-        if self.streams.window_len < need:
+        if self.window_len < need:
             msg = f"streams.window_len must be at least {need} for training.window and forecast.horizon_long"
             raise ValueError(msg)
         return self
+
+    @property
+    def window_len(self) -> int:
+        """Readings kept of each stream: ``streams.window_len``, or where that is 0 what sharing needs.
+
+        Where nobody shares, the stream's own past is all that its network learns from. A fleet has that of all its
+        streams: of each it needs a training window, readings that the gate may examine it on, and those that come
+        while a lesson waits.
+
+        Example:
+            >>> Settings().window_len, Settings.model_validate({"forecast": {"sharing": "fleet"}}).window_len
+            (4096, 256)
+        """
+        training = self.training
+        waiting = max(training.every, training.takeover)
+        need = _HOLD_OUT_PERIOD + training.window + self.forecast.horizon_long + waiting
+        return self.streams.window_len or max(_WINDOW_OF[self.forecast.sharing], need)
 
 
 def parse_settings(text: str, source: str) -> Settings:

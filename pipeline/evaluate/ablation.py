@@ -160,7 +160,7 @@ def _words(view: View) -> str:
 def _setups(settings: Settings) -> Iterator[tuple[str, str, Setup]]:
     """Yield part, name and setup of the runs beside the default one."""
     need = settings.training.window + settings.forecast.horizon_long
-    n_readings = min(max(_SHORT_WINDOW, need), settings.streams.window_len)
+    n_readings = min(max(_SHORT_WINDOW, need), settings.window_len)
     streams = settings.streams.model_copy(update={"window_len": n_readings})
     training = settings.training.model_copy(update={"enabled": False})
     forecast = settings.forecast.model_copy(update={"ensemble": 1})

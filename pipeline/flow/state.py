@@ -159,9 +159,7 @@ class State:
         n_pending = sum(Horizons(forecast.horizon_short, forecast.horizon_long).lengths)
         return cls(
             table=StreamTable(settings.streams.max_streams),
-            windows=Windows.empty(
-                capacity, window=settings.streams.window_len, outlook=N_OUTLOOK, context=forecast.n_context
-            ),
+            windows=Windows.empty(capacity, window=settings.window_len, outlook=N_OUTLOOK, context=forecast.n_context),
             cadence=Cadence.empty(capacity),
             counters=Counters.empty(capacity),
             scaling=Scaling.empty(capacity),

@@ -64,7 +64,7 @@ def fine_tune(settings: Settings, folders: Folders, n_rounds: int, n_streams: in
     known = versions(folders.weights)
     if not since or (known and known[-1].since >= since):
         raise UsageError(str(folders.log), "holds nothing to learn from that is new", "fine-tune when more has come")
-    recent = recent_readings(folders.log, n_streams, settings.streams.window_len, since)
+    recent = recent_readings(folders.log, n_streams, settings.window_len, since)
     session = Session(settings)
     admit(session.model, session.state, recent.names)
     if known:

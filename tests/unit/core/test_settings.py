@@ -60,6 +60,7 @@ BAD = {
     "a memory too short for a tail": ("detection:\n  n_kept: 10", "f:2: detection.n_kept (given: 10): "),
     "a rest of more than all the time": ("detection:\n  rest_share: 1.1", "f:2: detection.rest_share (given: 1.1): "),
     "a window too short to train on": ("streams:\n  window_len: 128\ntraining:\n  window: 512", "f:1: settings: "),
+    "a window that holds next to nothing": ("streams:\n  window_len: 64", "f:2: streams.window_len (given: 64): "),
     "a key that is no text": ("1: 2", "f:1: 1 (given: 1): "),
     "a list at the top": ("- a", "f:1: holds no settings"),
     "a tab": ("mqtt:\n\tport: 1", "f:2: not YAML: found character '\\t'"),
@@ -117,3 +118,14 @@ def test_settings_do_not_change_after_loading() -> None:
 def test_any_text_gives_settings_or_a_usage_error(text: str) -> None:
     with contextlib.suppress(UsageError):
         assert isinstance(parse_settings(text, "f"), Settings)
+
+
+def test_the_length_of_windows_follows_from_who_shares_a_network_unless_it_is_said() -> None:
+    lengths = {"stream": 4096, "auto": 4096, "group": 1024, "fleet": 256}
+    for sharing, length in lengths.items():
+        assert parse_settings(f"forecast: {{sharing: {sharing}}}", "f").window_len == length
+        assert (
+            parse_settings(f"{{forecast: {{sharing: {sharing}}}, streams: {{window_len: 300}}}}", "f").window_len == 300
+        )
+    rare = parse_settings("{forecast: {sharing: fleet}, training: {every: 200, window: 64}}", "f")
+    assert rare.window_len == 128 + 64 + 32 + 200

@@ -91,6 +91,21 @@ def test_a_stream_too_young_for_a_held_out_run_has_no_examination(n: int) -> Non
     assert not Curriculum(lesson, session.settings).hold_out().is_known.any()
 
 
+def test_the_short_windows_of_a_fleet_always_hold_an_examination_however_late_the_lesson() -> None:
+    every = 60
+    training = {"takeover": 0, "every": every, "window": WINDOW, "enabled": False}
+    shared = {"hidden": 4, "sharing": "fleet", "ensemble": 1}
+    session = Session(Settings.model_validate({"forecast": shared, "training": training}))
+    assert session.state.windows.time.shape[1] == session.settings.window_len == 256
+    feed(session, NAMES, 0, 256 + every)
+    make_due(session.model, session.state)
+    for n in range(256 + every, 384 + every, 11):
+        session.state.windows.n[:3], session.state.due.n[:3] = n, n - every
+        lesson = prepare(session.model, session.state, np.zeros(1, np.int64))
+        assert lesson.n[0] == n - every, "as of when it fell due"
+        assert counted(Curriculum(lesson, session.settings).hold_out()).any(), n
+
+
 def test_before_the_first_fine_tune_nothing_is_unseen() -> None:
     lesson = lesson_of(session := session_of())
     assert not Curriculum(lesson, session.settings).unseen().is_known.any()
