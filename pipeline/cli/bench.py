@@ -27,6 +27,7 @@ def bench(
     from pipeline.evaluate.bench import SHARINGS, bench_engine
     from pipeline.evaluate.bench_costs import bench_costs
     from pipeline.evaluate.bench_decode import bench_decode
+    from pipeline.evaluate.bench_replay import bench_replay
     from pipeline.evaluate.bench_scrape import N_STREAMS, bench_scrape
     from pipeline.evaluate.bench_stages import bench_stages
 
@@ -35,6 +36,7 @@ def bench(
         stages = [cost for sharing in SHARINGS for cost in bench_stages(sharing)]
         others = bench_costs()
         decoding = bench_decode()
+        replays = [bench_replay(sharing) for sharing in SHARINGS]
         scrapes = [bench_scrape(500), bench_scrape(N_STREAMS)]
     _print(
         "Engine, everything on but fine-tuning, one core",
@@ -76,6 +78,19 @@ def bench(
         ),
     )
     _print(
+        "A replay from Parquet to Parquet of 1,000 streams, all but fine-tuning, one core",
+        ("network per", "readings/s", "engine alone/s", "reading, us", "writing, us", "ratio"),
+        (
+            (
+                each.sharing,
+                *(f"{rate:,.0f}" for rate in (each.readings_per_s, each.engine_per_s)),
+                *(f"{us:.2f}" for us in (each.read_us, each.write_us)),
+                f"{each.ratio:.0%}",
+            )
+            for each in replays
+        ),
+    )
+    _print(
         f"A scrape a second of {N_STREAMS:,} streams that get 5,000 readings a second",
         ("with series", "scrape, median", "worst", "batch scored, p99", "while scraped"),
         (
@@ -87,7 +102,7 @@ def bench(
         ),
     )
     if json_out is not None:
-        rows = [each.as_dict() for part in (results, stages, others, decoding, scrapes) for each in part]
+        rows = [each.as_dict() for part in (results, stages, others, decoding, replays, scrapes) for each in part]
         json_out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 

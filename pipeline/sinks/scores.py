@@ -31,6 +31,8 @@ COLUMNS = (
     "health",
 )
 SUFFIXES = (".csv", ".parquet")
+#: Columns whose numbers hardly ever repeat: looking for repeats takes as long as all else of writing them.
+_NEVER_TWICE = ("forecast", "lower", "upper", "residual", "score")
 #: Rows turned into text together.
 CHUNK_ROWS = 65_536
 
@@ -101,7 +103,8 @@ def _write_parquet(path: Path, readings: Readings, steps: Steps) -> None:
         pa.array([text or None for text in column], pa.string())
         for column in _text_columns(readings, steps, slice(None))
     ]
-    pq.write_table(pa.table([stream.cast(pa.string()), time, *numbers, *texts], names=COLUMNS), path)
+    table = pa.table([stream.cast(pa.string()), time, *numbers, *texts], names=COLUMNS)
+    pq.write_table(table, path, use_dictionary=[name for name in COLUMNS if name not in _NEVER_TWICE])
 
 
 def _number_columns(readings: Readings, steps: Steps) -> tuple[F64, ...]:

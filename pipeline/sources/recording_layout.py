@@ -139,7 +139,17 @@ def stream_texts(chunk: Chunk, layout: Layout) -> list[str]:
     if not layout.streams:
         return [""] * len(chunk.lines)
     columns = [chunk.columns.get(name, _nothing(chunk)) for name in layout.streams]
+    if len(columns) == 1:
+        return _words(columns[0])
     return ["/".join(_word(cell) for cell in row) for row in zip(*columns, strict=True)]
+
+
+def _words(cells: Cells) -> list[str]:
+    """Return a column of ids as texts; of one that comes again and again the text is made once."""
+    if isinstance(cells, np.ndarray):
+        return [_word(cell) for cell in cells]
+    known = {cell: _word(cell) for cell in set(cells) if isinstance(cell, str)}
+    return [known[cell] if isinstance(cell, str) else _word(cell) for cell in cells]
 
 
 def _word(cell: object) -> str:

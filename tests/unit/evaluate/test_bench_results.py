@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.evaluate import bench_costs, bench_scrape, bench_stages
+from pipeline.evaluate import bench_costs, bench_replay, bench_scrape, bench_stages
 from pipeline.evaluate.bench import Result, bench_engine, warmed_up
 from pipeline.evaluate.bench_costs import Cost
+from pipeline.evaluate.bench_replay import ReplayCost
 from pipeline.evaluate.bench_scrape import ScrapeCost
 from pipeline.evaluate.bench_stages import StageCost
 from pipeline.flow import engine
@@ -64,6 +65,12 @@ def test_training_memory_and_a_restart_are_held_against_what_they_need_at_least(
     assert min(cost.ratio for cost in costs[1:3]) > 1, "memory"
 
 
+def test_a_replay_reads_and_writes_beside_what_the_engine_alone_takes() -> None:
+    cost = bench_replay.bench_replay("fleet", n_streams=3, n_ticks=60)
+    assert 0 < cost.ratio == pytest.approx(cost.readings_per_s / cost.engine_per_s)
+    assert 0 < cost.read_us + cost.write_us < 1e6 / cost.readings_per_s
+
+
 def test_a_result_is_its_columns_by_name() -> None:
     columns = Result(1000, "fleet", 2e5, 1e6, 0.2).as_dict()
     assert list(columns) == COLUMNS
@@ -79,6 +86,8 @@ def test_the_command_prints_a_table_and_writes_json(
     monkeypatch.setattr(bench_scrape, "bench_scrape", lambda n: replace(cost, n_with_series=n))
     stage = StageCost("fleet", "judge", 1.25, 0.5)
     monkeypatch.setattr(bench_stages, "bench_stages", lambda sharing: [replace(stage, sharing=sharing)])
+    whole = ReplayCost("fleet", 8e4, 1e5, 0.5, 0.7, 0.8)
+    monkeypatch.setattr(bench_replay, "bench_replay", lambda sharing: replace(whole, sharing=sharing))
     monkeypatch.setattr(bench_costs, "bench_costs", lambda: [Cost("a restart, s", 3.0, "reading", 1.5, 2.0)])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -91,7 +100,7 @@ def test_the_command_prints_a_table_and_writes_json(
     scrapes = [row for row in json.loads(out.read_text()) if row.get("bench") == "scrape"]
     assert [row["n_with_series"] for row in scrapes] == [500, 5000]
     kinds = [row["bench"] for row in json.loads(out.read_text()) if "bench" in row]
-    assert kinds == ["stage", "stage", "cost", "scrape", "scrape"]
+    assert kinds == ["stage", "stage", "cost", "replay", "replay", "scrape", "scrape"]
     printed = capsys.readouterr().out
     assert "a restart, s" in printed
     assert all(f"{row['ratio']:.0%}" in printed for row in rows)
