@@ -43,7 +43,9 @@ class SlotArrays:
         made = {}
         for f in fields(cls):
             shape = (capacity, *(dims[d] for d in f.metadata["dims"]))
-            made[f.name] = np.full(shape, f.metadata["fill"], f.metadata["dtype"])
+            made[f.name] = np.zeros(shape, f.metadata["dtype"])
+            if f.metadata["fill"] != 0:
+                made[f.name][:] = f.metadata["fill"]
         return cls(**made)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -94,12 +96,15 @@ class SlotArrays:
         return len(getattr(self, next(iter(self.__dataclass_fields__))))  # quick: asked every tick
 
     def grow(self, capacity: int) -> None:
-        """Enlarge to ``capacity`` slots, the new ones initial; existing slots keep their numbers."""
+        """Enlarge to ``capacity`` slots; existing slots keep their numbers, new ones must be ``reset`` before use.
+
+        Until then nothing is written to them, and they take no memory: zeros are pages that are not there yet.
+        """
         if capacity == self.capacity:
             return
         for f in fields(self):
             old = getattr(self, f.name)
-            new = np.full((capacity, *old.shape[1:]), f.metadata["fill"], f.metadata["dtype"])
+            new = np.zeros((capacity, *old.shape[1:]), f.metadata["dtype"])
             new[: len(old)] = old
             setattr(self, f.name, new)
 

@@ -44,7 +44,7 @@ class ForecastSettings(Section):
         2000,
         ge=1,
         title="With sharing auto: more networks than this, and kinds begin to share.",
-        description="About 60 KB of memory each.",
+        description="About 130 KB of memory each.",
     )
     ensemble: int = Field(
         2,

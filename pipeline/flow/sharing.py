@@ -60,6 +60,8 @@ def admit(model: Model, state: State, names: Sequence[str]) -> I64:
             capacity = max(needed, 2 * state.capacity)
             for part in state.parts().values():
                 part.grow(capacity)
+        for part in state.parts().values():
+            part.reset(fresh)
         _assign(model, state, fresh, np.array(sorted(known), np.int64))
         wire(model.settings, state)
         give_ranges(model.settings.health, state, fresh.tolist())

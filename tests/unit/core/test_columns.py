@@ -29,9 +29,10 @@ def numbered(capacity: int) -> Level:
 
 
 @given(st.integers(1, 8), st.integers(0, 8))
-def test_growing_keeps_old_slots_and_adds_initial_ones(capacity: int, more: int) -> None:
+def test_growing_keeps_old_slots_and_adds_some_that_are_reset_to_initial_ones(capacity: int, more: int) -> None:
     level = numbered(capacity)
     level.grow(capacity + more)
+    level.reset(np.arange(capacity, capacity + more))
     assert level.capacity == capacity + more
     assert (level.ring[:capacity] == numbered(capacity).ring).all()
     assert np.isnan(level.ring[capacity:]).all()
