@@ -126,9 +126,12 @@ def test_readings_of_refused_streams_leave_the_others_steps_as_they_are() -> Non
 def test_a_stream_keeps_to_the_memory_that_the_configuration_tells_its_reader() -> None:
     told = str(StreamSettings.model_fields["max_streams"].description)
     own_kb, fleet_kb = (float(number) for number in re.findall(r"(\d+) KB", told))
-    state = State.empty(Settings(), capacity=10)
+    fleet = parse_settings("forecast: {sharing: fleet}", "test")
+    own, shared = (State.empty(settings, capacity=10) for settings in (Settings(), fleet))
     bank = empty_bank(10, network_for(Settings().forecast), Settings().forecast.ensemble)
-    state_bytes = sum(a.nbytes for part in state.parts().values() for a in part.arrays().values()) / 10
-    bank_bytes = sum(a.nbytes for a in bank.arrays().values()) / 10
-    assert 0.9 * fleet_kb < state_bytes / 1000 <= fleet_kb
-    assert 0.9 * own_kb < (state_bytes + bank_bytes) / 1000 <= own_kb
+    own_bytes, shared_bytes, bank_bytes = (
+        sum(a.nbytes for part in parts for a in part.arrays().values()) / 10
+        for parts in (own.parts().values(), shared.parts().values(), [bank])
+    )
+    assert 0.9 * fleet_kb < shared_bytes / 1000 <= fleet_kb
+    assert 0.9 * own_kb < (own_bytes + bank_bytes) / 1000 <= own_kb
