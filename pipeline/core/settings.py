@@ -42,7 +42,7 @@ class StreamSettings(Section):
         ge=1,
         le=1_000_000,
         title="Streams beyond this are refused and counted.",
-        description="About 330 KB of memory each with networks of its own, 35 KB in a fleet.",
+        description="About 395 KB of memory each with networks of its own, 41 KB in a fleet.",
     )
     window_len: int = Field(
         0,

@@ -28,8 +28,8 @@ _MIN_BLOCKS = 20  # before the own tail sets the level
 _PRIOR_SCALE, _N_PRIOR = 0.45, 10
 _MAX_SHAPE = 0.5
 # Episodes come in fewer blocks than scores beyond the level do, and levels err on the safe side: measured on the
-# clean streams of the battery, levels for 1.7 times the budget keep the budget (foretell evaluate battery).
-_SPENT = 0.24
+# clean streams of the battery, levels for 1.5 times the budget keep the budget (foretell evaluate battery).
+_SPENT = 0.17
 # What a stream without a tail of its own is given: on clean streams the level for one block in 10^d was about d + 1.1.
 _PRIOR, _PRIOR_CAUTION = 1.1, 1.3
 _MOST_ABOVE = 2.5  # decades beyond that which the own tail may ask for: heavy tails ask for two

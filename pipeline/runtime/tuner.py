@@ -29,7 +29,7 @@ COMMAND = (sys.executable, "-P", "-m", "pipeline.runtime.tuner_process")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 300.0
 _MAX_DOUBLINGS = 16
 _MAX_WORDS = 600
-_MOST_WAITING = 256  # networks; each has weights and moments, about 130 KB with the pair of the defaults
+_MOST_WAITING = 256  # networks; each has weights and moments, about 190 KB with the three of the defaults
 
 _log = logging.getLogger(__name__)
 
