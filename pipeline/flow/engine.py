@@ -17,12 +17,15 @@ from pipeline.core.records import (
     F64,
     I64,
     Batch,
+    Bool,
     Detail,
     Event,
     Health,
     Outcome,
     Steps,
 )
+from pipeline.detect.views import Recent
+from pipeline.flow import compiled
 from pipeline.flow.arrival import Arrival, arrive
 from pipeline.flow.forecasting import accept_change, advance, follow_drift, rebuild, set_scale, start_anew
 from pipeline.flow.scoring import Verdict, evidence, judge
@@ -107,22 +110,18 @@ def _tick(model: Model, state: State, batch: Batch, rows: I64, steps: Steps, con
 def _learn(model: Model, state: State, arrival: Arrival, verdict: Verdict) -> None:
     """Learn from readings already judged; networks and scales do not from a quarantine, nor from uncertain times."""
     ix, slots = arrival.ix, arrival.slots
-    spread = state.scaling.spread(ix)
-    is_second = arrival.n == 1
-    if is_second.any():  # of one reading the floor is no measure
-        away = np.abs(arrival.value - state.scaling.mean[ix])
-        spread = np.where(is_second, np.maximum(spread, away), spread)
     is_fit = ~is_unfit(state, ix) & arrival.is_certain
     is_taught = is_fit & ~state.quarantine.is_held[ix]
     state.surprise.learn(ix, slots, verdict.found, is_fit)
     is_opening = verdict.event == Event.OPEN
     is_usual = (arrival.n >= model.settings.detection.n_settled) & is_fit & (is_opening | ~state.episodes.is_open[ix])
     state.budget.learn(ix, slots, verdict.seen.score, verdict.seen.level, is_usual)
-    state.usual.learn(ix, verdict.recent, spread, arrival.n)
-    state.scaling.learn(ix, arrival.value, arrival.n, is_taught.astype(np.float64))
+    if compiled.serves(model):
+        spread = compiled.learn(state, ix, arrival.time, arrival.value, arrival.n, verdict.recent, is_taught)
+    else:
+        spread = _learn_usual(state, arrival, verdict.recent, is_taught)
     # Forecasts that are shown follow a change at once: kept from learning in episodes they lost to persistence.
     state.league.learn(ix, slots, arrival.value, spread)
-    state.season.learn(ix, slots, arrival.time, arrival.value)
     if not is_taught.all():
         state.windows.mark_untaught(slots[~is_taught])
     if verdict.is_accepted.any():
@@ -150,6 +149,20 @@ def _learn(model: Model, state: State, arrival: Arrival, verdict: Verdict) -> No
                 _discount_glitches(state, at, n_read)
         set_scale(state, slots[is_young])
         rebuild(model, state, slots[is_young], n_newest=1)
+
+
+def _learn_usual(state: State, arrival: Arrival, recent: Recent, is_taught: Bool) -> F64:
+    """Let usual spreads, scales and seasons learn from readings; return the spreads before, shape (A,)."""
+    ix = arrival.ix
+    spread = state.scaling.spread(ix)
+    is_second = arrival.n == 1
+    if is_second.any():  # of one reading the floor is no measure
+        away = np.abs(arrival.value - state.scaling.mean[ix])
+        spread = np.where(is_second, np.maximum(spread, away), spread)
+    state.usual.learn(ix, recent, spread, arrival.n)
+    state.scaling.learn(ix, arrival.value, arrival.n, is_taught.astype(np.float64))
+    state.season.learn(ix, arrival.slots, arrival.time, arrival.value)
+    return spread
 
 
 def _discount_glitches(state: State, slots: I64, n: int) -> None:

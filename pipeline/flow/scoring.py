@@ -13,6 +13,7 @@ from pipeline.detect.budget import decades_of
 from pipeline.detect.decision import Scores
 from pipeline.detect.episodes import Seen, severity
 from pipeline.detect.views import N_RECENT, Found, Recent, Usual, look
+from pipeline.flow import compiled
 from pipeline.flow.arrival import Arrival
 from pipeline.flow.state import Model, State
 from pipeline.flow.verdicts import is_unfit
@@ -40,19 +41,14 @@ class Verdict:
 
 def judge(model: Model, state: State, arrival: Arrival) -> Verdict:
     """Hold the forecasts that are due against reality."""
-    ix, slots, settings = arrival.ix, arrival.slots, model.settings.detection
-    foretold, scale = state.pending.due(ix, slots, model.horizons)
+    ix, settings = arrival.ix, model.settings.detection
     who, shown, half_widths = state.league.shown(ix)
     half = half_widths[:, LEVELS.index(model.settings.forecast.interval_percent / 100)]
-    state.windows.push(ix, slots, arrival.time, arrival.value)
-    newest = recent_values(state.windows, slots, max(model.horizons.long + 1, N_RECENT))
-    came = realised(newest[:, -model.horizons.long - 1 :], state.pending.spread_of_scale[ix], model.horizons)
-    recent = Recent.of(newest[:, -N_RECENT:], arrival.n + 1)
-    spread = state.scaling.spread(ix)
-    usual = Usual(state.scaling.mean[ix], spread, state.usual.usual_spread[ix])
-    found = look(came, foretold, scale, recent, usual)
+    if compiled.serves(model):
+        found, recent, previous, is_still = compiled.look(model, state, ix, arrival.time, arrival.value)
+    else:
+        found, recent, previous, is_still = _look(model, state, arrival)
     score, views = state.surprise.score(ix, found, arrival.n)
-    is_still = state.usual.is_still(ix) & recent.is_alike()
     if is_still.any():
         score[is_still], views[is_still] = np.minimum(score[is_still], 0.0), 0.0
     is_warming = arrival.n + 1 < settings.n_warmup
@@ -61,7 +57,24 @@ def judge(model: Model, state: State, arrival: Arrival) -> Verdict:
     level = levels_in_force(model, state, ix)
     forecast = arrival.base + shown
     seen = Seen(arrival.time, arrival.reading, forecast, forecast - half, forecast + half, score, level, views)
-    return _decide(model, state, arrival, _Partial(seen, found, recent, newest[:, -2], who, half_widths))
+    return _decide(model, state, arrival, _Partial(seen, found, recent, previous, who, half_widths))
+
+
+def _look(model: Model, state: State, arrival: Arrival) -> tuple[Found, Recent, F64, Bool]:
+    """Put readings into the windows, and hold what came against what was foretold.
+
+    Returns:
+        What the views show, the newest readings, the ones before, and which streams have stood still for long.
+    """
+    ix, slots = arrival.ix, arrival.slots
+    foretold, scale = state.pending.due(ix, slots, model.horizons)
+    state.windows.push(ix, slots, arrival.time, arrival.value)
+    newest = recent_values(state.windows, slots, max(model.horizons.long + 1, N_RECENT))
+    came = realised(newest[:, -model.horizons.long - 1 :], state.pending.spread_of_scale[ix], model.horizons)
+    recent = Recent.of(newest[:, -N_RECENT:], arrival.n + 1)
+    usual = Usual(state.scaling.mean[ix], state.scaling.spread(ix), state.usual.usual_spread[ix])
+    found = look(came, foretold, scale, recent, usual)
+    return found, recent, newest[:, -2], state.usual.is_still(ix) & recent.is_alike()
 
 
 @dataclass(frozen=True, slots=True)

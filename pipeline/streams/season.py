@@ -28,7 +28,8 @@ _FAR = 1e15  # bins: beyond it an absurd time is as good as any
 
 _GAIN = 0.4  # weight of the newest season in a bin; all weight on it forecasts the NAB recordings 2 % worse
 _FAR_OFF = 50.0  # usual changes beyond which a change counts no more
-_PACE = 0.05
+#: What a usual change is multiplied by where a change is less, as much, more.
+PACES = np.exp(0.05 * np.array([-1.0, 0.0, 1.0]))
 _COARSER, _FINER = 1.5, 0.4  # usual interval over bin: outside, the sampling has changed
 
 
@@ -126,8 +127,9 @@ class Season(SlotArrays):
         is_known = is_left & ~np.isnan(change)
         size = np.where(is_known, np.abs(change), 0.0)
         usual = self.usual_change[ix]
-        moved = np.where(usual > 0, usual * np.exp(_PACE * np.sign(size - usual)), size)
-        self.usual_change[ix] = np.where(is_known, moved, usual)
+        moved = np.where(usual > 0, usual * PACES[1 + np.sign(size - usual).astype(np.int64)], size)
+        usual = np.where(is_known, moved, usual)
+        self.usual_change[ix] = usual
         most = _FAR_OFF * usual
         return np.where(is_known & (usual > 0), before + _GAIN * change.clip(-most, most), newest)
 

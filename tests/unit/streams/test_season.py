@@ -337,3 +337,16 @@ def test_hostile_values_and_times_neither_warn_nor_turn_infinite() -> None:
         ahead = follow(season, time, value, 1.0)
     assert not np.isinf(ahead).any()
     assert np.isfinite(season.mean).all()
+
+
+def test_streams_learn_the_same_in_a_run_and_one_by_one() -> None:
+    in_run, apart, rng = empty_season(3), empty_season(3), np.random.default_rng(4)
+    slots = np.arange(3)
+    for season in (in_run, apart):
+        season.period_s[:], season.bin_s[:], season.n_bins[:] = 86400.0, 900.0, 96
+    for t in range(300):
+        time, value = np.full(3, 900.0 * t), rng.standard_t(2, 3)
+        in_run.learn(slice(0, 3), slots, time, value)
+        apart.learn(slots, slots, time, value)
+    for name, array in in_run.arrays().items():
+        assert np.array_equal(array, getattr(apart, name), equal_nan=array.dtype.kind == "f"), name
