@@ -22,8 +22,15 @@ def systemd(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
 
 
-def compose(repository: Path) -> dict[str, Any]:
-    return dict(yaml.safe_load((repository / "docker" / "compose.yaml").read_text("utf-8")))
+#: The services of each composition.
+COMPOSITIONS = {
+    "compose.yaml": {"mosquitto", "foretell", "prometheus", "alertmanager", "grafana", "simulator"},
+    "compose.scale.yaml": {"mosquitto", "bridge", "spark-master", "spark-worker", "job"},
+}
+
+
+def compose(repository: Path, name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load((repository / "docker" / name).read_text("utf-8")))
 
 
 def test_the_unit_is_hardened(repository: Path) -> None:
@@ -43,9 +50,10 @@ def test_the_unit_is_valid(repository: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_every_container_is_unprivileged(repository: Path) -> None:
-    services = compose(repository)["services"]
-    assert services.keys() == {"mosquitto", "foretell", "prometheus", "alertmanager", "grafana", "simulator"}
+@pytest.mark.parametrize("composition", COMPOSITIONS)
+def test_every_container_is_unprivileged(repository: Path, composition: str) -> None:
+    services = compose(repository, composition)["services"]
+    assert services.keys() == COMPOSITIONS[composition]
     for name, service in services.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
@@ -53,19 +61,24 @@ def test_every_container_is_unprivileged(repository: Path) -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
 
 
-def test_everything_that_is_mounted_or_copied_is_there(repository: Path) -> None:
-    docker = repository / "docker"
-    described = compose(repository)
+@pytest.mark.parametrize("composition", COMPOSITIONS)
+def test_everything_that_is_mounted_is_there(repository: Path, composition: str) -> None:
+    described = compose(repository, composition)
     mounts = [each.split(":")[0] for service in described["services"].values() for each in service.get("volumes", [])]
     files = [mount for mount in mounts if mount.startswith(".")]
-    assert len(files) > 5
+    assert files
+    docker = repository / "docker"
     assert [file for file in files if "secrets" not in file and not (docker / file).exists()] == []
     assert {mount for mount in mounts if not mount.startswith(".")} == described["volumes"].keys()
-    dockerfile = (docker / "Dockerfile").read_text("utf-8")
-    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
-    assert len(copied) == 3
+
+
+@pytest.mark.parametrize(("dockerfile", "n_copied"), [("Dockerfile", 3), ("Dockerfile.scale", 1)])
+def test_what_an_image_copies_is_there_and_it_runs_as_nobody(repository: Path, dockerfile: str, n_copied: int) -> None:
+    text = (repository / "docker" / dockerfile).read_text("utf-8")
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
+    assert len(copied) == n_copied
     assert [name for line in copied for name in line.split() if not (repository / name).exists()] == []
-    assert "USER 1000:1000" in dockerfile
+    assert re.findall(r"^USER (.+)$", text, re.MULTILINE)[-1] == "1000:1000"
 
 
 def test_grafana_is_provisioned_with_the_committed_dashboards(repository: Path) -> None:
@@ -73,7 +86,7 @@ def test_grafana_is_provisioned_with_the_committed_dashboards(repository: Path) 
     (source,) = yaml.safe_load((folder / "datasources" / "prometheus.yml").read_text("utf-8"))["datasources"]
     assert (source["type"], "uid" in source) == ("prometheus", False)
     (provider,) = yaml.safe_load((folder / "dashboards" / "foretell.yml").read_text("utf-8"))["providers"]
-    mounts = compose(repository)["services"]["grafana"]["volumes"]
+    mounts = compose(repository, "compose.yaml")["services"]["grafana"]["volumes"]
     assert f"../dashboards:{provider['options']['path']}:ro" in mounts
 
 

@@ -39,8 +39,6 @@ def test_with_what_comes_again_every_reading_is_there_once_after_a_cut_at_any_ca
     report: Callable[..., None],
     is_long: bool,  # noqa: FBT001 - a fixture
 ) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed; on Debian: apt-get install strace")
     root, notes = tmp_path / "scale", tmp_path / "notes"
     root.mkdir()
     calls = trace(tmp_path / "log", str(Path(__file__).with_name("fault_log_writer.py")), str(root), str(notes))

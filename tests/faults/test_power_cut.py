@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from fault_kept import Kept
 from fault_power import Call, Disk, put, trace
 from fault_writer import SETTINGS, summary
@@ -33,8 +32,6 @@ def test_what_was_acknowledged_is_there_after_a_power_cut_at_any_call(
     report: Callable[..., None],
     is_long: bool,  # noqa: FBT001 - a fixture
 ) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed; on Debian: apt-get install strace")
     root, notes = tmp_path / "state", tmp_path / "notes"
     writer = Path(__file__).with_name("fault_writer.py")
     calls = trace(tmp_path / "log", str(writer), str(root), str(notes))
