@@ -110,9 +110,10 @@ class Silence:
             now_s: Current time, Unix seconds.
         """
         slots = self._table.admit(heard.names)
-        if len(self._table.names) > self._marks.capacity:
+        if len(self._table.names) > (known := self._marks.capacity):
             for arrays in (self._pauses, self._marks):
                 arrays.grow(max(64, 2 * len(self._table.names)))
+                arrays.reset(np.arange(known, arrays.capacity))  # every tick looks at all of them
         rows = np.flatnonzero(slots >= 0)
         slots = slots[rows]
         is_live = heard.n_live[rows] > 0
