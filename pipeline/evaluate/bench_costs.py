@@ -15,7 +15,8 @@ import numpy as np
 
 from pipeline.core.columns import SlotArrays
 from pipeline.core.records import Readings
-from pipeline.evaluate.bench import warmed_up, white_noise
+from pipeline.evaluate.bench import SHARINGS, warmed_up, white_noise
+from pipeline.evaluate.bench_memory import IS_COUNTED, further_kib
 from pipeline.flow.learning import fine_tune_groups
 from pipeline.flow.schedule import due_groups
 from pipeline.flow.snapshot import copy_model, copy_state, parse_model, parse_state
@@ -25,6 +26,7 @@ from pipeline.runtime.session import Session
 
 _N_TAUGHT, _TRAIN_ROUNDS, _N_OLD = 64, 3, 500
 _N_RESTARTED = 10_000
+_N_FIRST, _N_MORE = 100, {"stream": 300, "fleet": 9_900}
 _KIB = 1024
 
 
@@ -53,7 +55,8 @@ class Cost:
 
 def bench_costs(n_taught: int = _N_TAUGHT, n_restarted: int = _N_RESTARTED) -> list[Cost]:
     """Measure all of them."""
-    return [_training(n_taught), _memory("stream"), _memory("fleet"), *_restart(n_restarted)]
+    of_streams = [cost for sharing in SHARINGS for cost in memory(sharing)]
+    return [_training(n_taught), *of_streams, *_restart(n_restarted)]
 
 
 def _cost(what: str, value: float, baseline: str, of_baseline: float) -> Cost:
@@ -92,8 +95,8 @@ def _seconds(work: Callable[[], object]) -> float:
     return process_time() - began_s
 
 
-def _memory(sharing: str) -> Cost:
-    """Add up the arrays of one stream: all that grows with the number of streams but its name."""
+def memory(sharing: str) -> list[Cost]:
+    """Add up the arrays of one stream, all that grows with their number but names; then ask the system."""
     session = warmed_up(1, sharing)
     parts: list[SlotArrays] = [*session.state.parts().values()]
     if sharing == "stream":
@@ -101,7 +104,12 @@ def _memory(sharing: str) -> Cost:
     size = sum(array.nbytes / part.capacity for part in parts for array in part.arrays().values())
     windows = session.state.windows
     bare = (windows.time[0].nbytes + windows.value[0].nbytes) / _KIB
-    return _cost(f"memory per further stream, network per {sharing}, KiB", size / _KIB, "its readings and times", bare)
+    what = f"memory per further stream, network per {sharing}, KiB"
+    costs = [_cost(what, size / _KIB, "its readings and times", bare)]
+    if IS_COUNTED:
+        counted = further_kib(sharing, _N_FIRST, _N_MORE[sharing])
+        costs.append(_cost(f"{what}, as the system counts", counted, "its arrays", size / _KIB))
+    return costs
 
 
 def _restart(n_streams: int) -> list[Cost]:

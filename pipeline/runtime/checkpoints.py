@@ -12,6 +12,7 @@ from hashlib import blake2b
 
 from pipeline.flow.snapshot import Copied, copy_model, copy_state
 from pipeline.runtime.follow_up import FollowUp
+from pipeline.runtime.heap import give_back
 from pipeline.runtime.session import Session
 from pipeline.store.database import DamagedError
 from pipeline.store.files import StoreError, StoreFullError
@@ -176,3 +177,5 @@ class _Writing(threading.Thread):
             self.size_bytes += n_bytes
         except StoreError as error:
             self.failure = error
+        del self._state, self._model  # as much as all streams: not for as long as nobody asks how it went
+        give_back()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.evaluate import bench_costs, bench_replay, bench_scrape, bench_stages
+from pipeline.evaluate import bench_costs, bench_memory, bench_replay, bench_scrape, bench_stages
 from pipeline.evaluate.bench import Result, bench_engine, warmed_up
 from pipeline.evaluate.bench_costs import Cost
 from pipeline.evaluate.bench_replay import ReplayCost
@@ -56,13 +56,25 @@ def test_stages_are_parts_of_the_whole_and_the_engine_is_left_as_it_was() -> Non
     assert 0 < shares["forecast: networks"] < shares["forecast"]
 
 
-def test_training_memory_and_a_restart_are_held_against_what_they_need_at_least() -> None:
+def test_training_memory_and_a_restart_are_held_against_what_they_need_at_least(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bench_costs, "IS_COUNTED", False)
     costs = bench_costs.bench_costs(n_taught=2, n_restarted=3)
     assert len(costs) == 6
     for cost in costs:
         assert cost.ratio == pytest.approx(cost.value / cost.of_baseline)
         assert cost.ratio > 0
     assert min(cost.ratio for cost in costs[1:3]) > 1, "memory"
+
+
+@pytest.mark.skipif(not bench_memory.IS_COUNTED, reason="the system does not tell the proportional set size")
+def test_what_the_system_counts_of_further_streams_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bench_memory.held_kib(2, "fleet") > 10_000, "Python and libraries alone"
+    monkeypatch.setattr(bench_memory, "_apart", lambda n, _sharing: 50_000.0 + 33 * n)
+    arrays, counted = bench_costs.memory("fleet")
+    assert counted.value == 33
+    assert counted.of_baseline == arrays.value
 
 
 def test_a_replay_reads_and_writes_beside_what_the_engine_alone_takes() -> None:
