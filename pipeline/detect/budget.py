@@ -22,7 +22,7 @@ from pipeline.detect.history import BLOCK, LN_10, History
 #: Blocks that the history stands for at most: 5,000 readings.
 N_REMEMBERED = 512
 _SHARE = 0.2  # of the blocks that make the tail
-_MIN_BLOCKS = 20  # before the own tail sets the level
+_MIN_BLOCKS = 40  # before the own tail sets the level: from fewer, levels of heavy tails are far too low
 # What is known of the tail beforehand: scores are decades, of an exponential tail, as far as views are independent.
 # It is worth so many block maxima.
 _PRIOR_SCALE, _N_PRIOR = 0.45, 10
