@@ -109,8 +109,9 @@ def test_of_two_daemons_with_one_client_id_the_first_ends_and_says_why(
     ended_s = wait_until(lambda: first.process.poll() is not None, "the first ends")
     assert first.wait() == 1
     assert "another client connected as 'foretell-faults' and took over" in first.log.read_text()
-    assert second.connects() == 1, "they do not fight"
-    report(ended_s=round(ended_s, 1), take_overs=1)
+    # Until the second's name is at the broker the first may come back once: then it reads the name, and ends.
+    assert second.connects() <= 2, "they do not fight"
+    report(ended_s=round(ended_s, 1), take_overs=second.connects())
     assert within(ended_s, 5.0)
 
     third = box_at(mosquitto.port)
