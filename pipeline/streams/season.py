@@ -127,7 +127,8 @@ class Season(SlotArrays):
         is_known = is_left & ~np.isnan(change)
         size = np.where(is_known, np.abs(change), 0.0)
         usual = self.usual_change[ix]
-        moved = np.where(usual > 0, usual * PACES[1 + np.sign(size - usual).astype(np.int64)], size)
+        pace = np.where(size > usual, PACES[2], np.where(size < usual, PACES[0], PACES[1]))
+        moved = np.where(usual > 0, usual * pace, size)
         usual = np.where(is_known, moved, usual)
         self.usual_change[ix] = usual
         most = _FAR_OFF * usual
