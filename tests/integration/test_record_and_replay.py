@@ -140,12 +140,15 @@ def live_run(settings: Settings, session: Noting, recorders: list[Recorder]) -> 
             for topic, payload, n in plant(step):
                 client.publish(topic, payload, qos=1)
                 n_readings, n_messages = n_readings + n, n_messages + 1
-                if step == LATE_AT:  # what comes together is put in order
+                if step == LATE_AT:  # what comes together is put in order, by the daemon and by a replay
                     session.wait_for(n_readings)
+                    wait_until(lambda: heard(recorders) == n_messages, "all is recorded")  # noqa: B023 - called here
+                    came_s = time.monotonic()
+                    wait_until(lambda: time.monotonic() - came_s > settings.runtime.batch_s, "they came apart")  # noqa: B023
             session.wait_for(n_readings)
             # Real sensors give a child that long; else its networks come late, which is counted.
             wait_until(lambda: not is_behind(daemon, session), "the child has taught what is due")
-        wait_until(lambda: all(each.n_messages == n_messages for each in recorders), "all is recorded")
+        wait_until(lambda: heard(recorders) == n_messages, "all is recorded")
     finally:
         daemon.stop()
         for recorder in recorders:
@@ -155,6 +158,11 @@ def live_run(settings: Settings, session: Noting, recorders: list[Recorder]) -> 
         client.disconnect()
         client.loop_stop()
         client._reset_sockets()  # noqa: SLF001 - paho keeps its wake-up pair open until it is collected
+
+
+def heard(recorders: list[Recorder]) -> int:
+    """Return how many messages every recorder has recorded."""
+    return min(each.n_messages for each in recorders)
 
 
 def is_behind(daemon: Daemon, session: Session) -> bool:

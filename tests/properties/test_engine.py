@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from pipeline.core.records import F64, Event, Health, Outcome, Readings, Steps
 from pipeline.core.settings import Settings, parse_settings
+from pipeline.detect import compiled as surprise
+from pipeline.flow import compiled as tick
 from pipeline.flow.snapshot import pack, pack_model, unpack, unpack_model
+from pipeline.flow.state import new_model
+from pipeline.forecast import compiled as lstm
+from pipeline.forecast.compiled import league
+from pipeline.forecast.network import network_for
 from pipeline.runtime.session import Session
 
 SMALL = """
@@ -98,6 +104,19 @@ def of_stream(steps: Steps, column: str, stream: int, n_streams: int) -> F64:
     return found
 
 
+def assert_alike(shard: Shard, found: F64, expected: F64, what: str) -> None:
+    """Compare bit for bit, but where numpy and torch compute, whose sums depend on how many streams are at hand."""
+    config = small(shard)
+    is_compiled = (
+        lstm.serves(network_for(config.forecast))
+        and league.serves()
+        and surprise.serves(config.detection.n_kept, config.forecast.ensemble)
+        and tick.serves(new_model(config))
+    )
+    tolerance = 0.0 if is_compiled else 1e-6
+    assert found == pytest.approx(expected, rel=tolerance, abs=tolerance, nan_ok=True), what
+
+
 @FEW
 @given(shards(), st.data())
 def test_prefix_nothing_later_changes_a_step(shard: Shard, data: st.DataObject) -> None:
@@ -118,7 +137,7 @@ def test_interleaving_other_streams_never_change_one_streams_steps(shard: Shard)
         alone = play(Session(small(shard)), shard.chunks(only=[stream]), trains=True)
         for column in COLUMNS:
             expected = of_stream(together, column, stream, len(shard.names))
-            assert of_stream(alone, column, 0, 1) == pytest.approx(expected, rel=1e-6, abs=1e-6, nan_ok=True), column
+            assert_alike(shard, of_stream(alone, column, 0, 1), expected, column)
 
 
 @FEW
@@ -175,8 +194,7 @@ def test_how_readings_fall_into_batches_does_not_matter(shard: Shard, size: int)
     parts = play(Session(small(shard)), pieces, trains=False)
     for column in COLUMNS:
         expected = np.asarray(getattr(whole, column), np.float64)
-        found = np.asarray(getattr(parts, column), np.float64)
-        assert found == pytest.approx(expected, rel=1e-6, abs=1e-6, nan_ok=True), column
+        assert_alike(shard, np.asarray(getattr(parts, column), np.float64), expected, column)
 
 
 def one_stream(value: F64) -> Shard:
