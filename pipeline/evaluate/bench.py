@@ -14,8 +14,6 @@ import numpy as np
 from pipeline.core.records import Readings
 from pipeline.core.settings import Settings
 from pipeline.flow.sharing import admit
-from pipeline.forecast.bank import plan_for
-from pipeline.forecast.yardstick import bare_loop
 from pipeline.runtime.session import Session
 
 STREAMS = (1, 10, 100, 1_000, 10_000, 100_000)
@@ -63,6 +61,9 @@ def bench_engine(on_result: Callable[[Result], None]) -> list[Result]:
 
 def _measure(n_streams: int, sharing: str) -> Result:
     """Time engine and bare loop in turn, past the warm-up, when every stage works."""
+    from pipeline.forecast.by_torch.rectangles import plan_for
+    from pipeline.forecast.by_torch.yardstick import bare_loop
+
     session = warmed_up(n_streams, sharing)
     n_ticks = int(np.clip(_READINGS_PER_ROUND // n_streams, *_TICKS))
     batches = white_noise(n_streams, n_ticks, int(session.state.windows.n[0]))

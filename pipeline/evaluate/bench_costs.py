@@ -20,8 +20,6 @@ from pipeline.evaluate.bench_memory import IS_COUNTED, further_kib
 from pipeline.flow.learning import fine_tune_groups
 from pipeline.flow.schedule import due_groups
 from pipeline.flow.snapshot import copy_model, copy_state, parse_model, parse_state
-from pipeline.forecast.bank import Plan
-from pipeline.forecast.yardstick import bare_loop
 from pipeline.runtime.session import Session
 
 _N_TAUGHT, _TRAIN_ROUNDS, _N_OLD = 64, 3, 500
@@ -65,6 +63,9 @@ def _cost(what: str, value: float, baseline: str, of_baseline: float) -> Cost:
 
 def _training(n_streams: int) -> Cost:
     """Fine-tune a network pair per stream as the default schedule says, beside bare forward steps over as much."""
+    from pipeline.forecast.by_torch.rectangles import Plan
+    from pipeline.forecast.by_torch.yardstick import bare_loop
+
     session = warmed_up(n_streams, "stream")
     training, n_members = session.settings.training, session.settings.forecast.ensemble
     batches = white_noise(n_streams, training.every, int(session.state.windows.n[0]))
@@ -135,12 +136,7 @@ def _restart(n_streams: int) -> list[Cost]:
     return [
         _cost(f"snapshot of {of}, s", written_s, bare, read_s),
         _cost(f"start to first score with a snapshot of {of}, s", started_s, bare, read_s),
-        _cost(
-            "importing the engine, torch included, s",
-            _import_s("pipeline.runtime.session"),
-            "torch",
-            _import_s("torch"),
-        ),
+        _cost("importing the engine, s", _import_s("pipeline.runtime.session"), "torch", _import_s("torch")),
     ]
 
 

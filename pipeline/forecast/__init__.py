@@ -1,1 +1,1 @@
-"""The bank of LSTMs, its features, training and baselines. The only folder that imports torch."""
+"""The bank of LSTMs, its features, training and baselines. Torch is imported in ``by_torch`` only."""

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pipeline.core.records import F32, I8, Bool
 from pipeline.forecast.network import Network
 from pipeline.forecast.targets import ACTIVITY
-from pipeline.forecast.training import MAX_LOG_SPREAD, MIN_LOG_SPREAD, Windows, forward, student_t_nll, targets
+from pipeline.forecast.training import MAX_LOG_SPREAD, MIN_LOG_SPREAD, NU, Windows, forward, targets
 
 # Of sound fine-tunes on public recordings one in a hundred is worse than this; stricter gates cost accuracy.
 _MOST_WORSE = 0.5  # nats per target that a challenger may be worse on hold-out windows
@@ -58,29 +56,46 @@ def compare(network: Network, champion: F32, challenger: F32, windows: Windows) 
         challenger: Weights, shape (G, E, P).
         windows: ``is_known`` marks the targets that are judged.
     """
-    with torch.no_grad():
-        y, counts = targets(windows)
+    y, counts = targets(windows)
+    with np.errstate(all="ignore"):  # a network may foretell anything, and where nothing is known nothing is the mean
+        fault = np.arcsinh(np.sinh(y.clip(-_FAR, _FAR)) + _FAULT)
         (loss, found), (new_loss, new_found) = (
-            _examine(network, torch.from_numpy(weights), windows, y) for weights in (champion, challenger)
+            _examine(*forward(network, weights, windows), y, fault) for weights in (champion, challenger)
         )
-        n = counts.sum(dim=(1, 2, 3, 4)) * champion.shape[1]
-        worse = ((new_loss - loss) * counts).sum(dim=(1, 2, 3, 4)) / n
-        levels = counts * (torch.arange(y.shape[-1]) != ACTIVITY)
-        lost = ((found - new_found) * levels).sum(dim=(1, 2, 3, 4)) / (levels.sum(dim=(1, 2, 3, 4)) * champion.shape[1])
-        return Comparison(worse.numpy(), lost.numpy())
+        levels = counts * (np.arange(y.shape[-1]) != ACTIVITY)
+        return Comparison(_mean(new_loss - loss, counts), _mean(found - new_found, levels))
 
 
-def _examine(network: Network, weights: Tensor, windows: Windows, y: Tensor) -> tuple[Tensor, Tensor]:
+def _mean(found: F32, counts: F32) -> F32:
+    """Return the mean of each group over the targets that count, of all its members; NaN where there is none.
+
+    Args:
+        found: Shape (G, E, T, B, C).
+        counts: 0 or 1, shape (G, 1, T, B, C).
+    """
+    n = counts.sum(axis=(1, 2, 3, 4)) * found.shape[1]
+    mean: F32 = (found * counts).sum(axis=(1, 2, 3, 4)) / n
+    return mean
+
+
+def _examine(location: F32, log_spread: F32, y: F32, fault: F32) -> tuple[F32, F32]:
     """Return the loss of each target, and 1 where a fault seeded into it, and nothing without it, would be seen.
 
-    Shape (G, E, T, B, C) each.
+    Args:
+        location: Foretold, shape (G, E, T, B, C).
+        log_spread: Likewise.
+        y: Targets, shape (G, 1, T, B, C).
+        fault: Targets with a fault, likewise.
+
+    Returns:
+        Shape (G, E, T, B, C) each.
     """
-    location, log_spread = forward(network, weights, windows)
-    scale = log_spread.clamp(MIN_LOG_SPREAD, MAX_LOG_SPREAD).exp()
-    faulty = torch.asinh(torch.sinh(y.clamp(-_FAR, _FAR)) + _FAULT)
-    is_found = ((faulty - location).abs() > _FOUND * scale) & ((y - location).abs() <= _FOUND * scale)
-    loss = student_t_nll(location, log_spread, y)
-    return torch.nan_to_num(loss, nan=_WORST, posinf=_WORST, neginf=_WORST), is_found.to(torch.float32)
+    log_s = log_spread.clip(MIN_LOG_SPREAD, MAX_LOG_SPREAD)
+    scale = np.exp(log_s)
+    is_found = (np.abs(fault - location) > _FOUND * scale) & (np.abs(y - location) <= _FOUND * scale)
+    z = (y - location) / scale
+    loss = log_s + (NU + 1) / 2 * np.log1p(z * z / NU)  # Student-t, as in fine-tuning
+    return np.nan_to_num(loss, nan=_WORST, posinf=_WORST, neginf=_WORST), is_found.astype(np.float32)
 
 
 def is_finite(*arrays: F32) -> Bool:

@@ -7,16 +7,12 @@ bank of networks one array, and an optimiser step, a check or a copy one operati
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pipeline.core.forecast_settings import ForecastSettings
 from pipeline.core.records import F32, F64
-from pipeline.forecast.cells import Stack
 from pipeline.forecast.features import N_FEATURES
+from pipeline.forecast.stack import Stack
 from pipeline.forecast.targets import N_TARGETS
-
-torch.set_num_threads(1)  # nets this small run many times slower on more
 
 _START_WEIGHTS = (1.0, 0.8, 0.5, 0.0)  # damped persistence, per target
 _START_LOG_SPREAD = -1.0
@@ -63,37 +59,11 @@ class Network:
         """
         weights = np.zeros((len(draws), self.n_weights), np.float32)
         weights[:, : self.stack.n_weights] = self.stack.initial(draws)
-        head, bias = self._head(torch.from_numpy(weights))
+        persistence = self.stack.n_weights + self.stack.n_hidden * self.n_outputs  # where the squashed value comes in
         for target, weight in enumerate(_START_WEIGHTS):
-            head[:, self.stack.n_hidden, 2 * target] = weight  # on the squashed value
-        bias[:, 1::2] = _START_LOG_SPREAD
+            weights[:, persistence + 2 * target] = weight
+        weights[:, -self.n_outputs + 1 :: 2] = _START_LOG_SPREAD
         return weights
-
-    def _head(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Return views of the head's kernel (N, H + F, 2C) and bias (N, 2C)."""
-        n = len(weights)
-        kernel = weights[:, self.stack.n_weights : -self.n_outputs]
-        return kernel.view(n, -1, self.n_outputs), weights[:, -self.n_outputs :]
-
-    def outputs(self, weights: Tensor, h: Tensor, x: Tensor) -> Tensor:
-        """Apply the head to (N, B, H) and (N, B, F); return (N, B, 2C)."""
-        kernel, bias = self._head(weights)
-        return torch.baddbmm(bias[:, None], torch.cat((h, x), dim=-1), kernel)
-
-    def step(self, weights: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Advance (N, B, F) by one reading; return outputs (N, B, 2C) and the new state."""
-        h, state = self.stack.step(weights[:, : self.stack.n_weights], x, state)
-        return self.outputs(weights, h, x), state
-
-    def sequence(self, weights: Tensor, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Run (T, N, B, F) from a zero state; return outputs (N, T * B, 2C), differentiable in the weights."""
-        hs = self.stack.sequence(weights[:, : self.stack.n_weights], x, keep=keep)[0]
-        n = x.shape[1]
-        return self.outputs(weights, hs.transpose(0, 1).reshape(n, -1, hs.shape[-1]), _by_network(x))
-
-
-def _by_network(x: Tensor) -> Tensor:
-    return x.transpose(0, 1).reshape(x.shape[1], -1, x.shape[-1])
 
 
 def network_for(settings: ForecastSettings) -> Network:

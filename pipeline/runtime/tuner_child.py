@@ -16,6 +16,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO
 
+from pipeline.core.compiled import OFF
 from pipeline.core.errors import ForetellError
 from pipeline.core.settings import Settings
 from pipeline.flow.learning import Taught
@@ -26,7 +27,7 @@ from pipeline.runtime.tuner_process import read_frame, write_frame
 _N_LAST_LINES, _MAX_LINE_BYTES = 5, 500
 _END_S = 2.0
 #: All that a child gets of our environment: no secret is among it.
-_KEPT = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")
+_KEPT = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", OFF)
 _ROOT = str(Path(__file__).resolve().parents[2])
 
 
@@ -153,7 +154,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _environment() -> dict[str, str]:
-    """Return what Python and torch need: where they find their files, and that one thread is enough."""
+    """Return what Python and its libraries need: where they find their files, and that one thread is enough."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
     return kept | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}

@@ -62,8 +62,11 @@ def main() -> None:
     from pipeline.core.settings import Settings
     from pipeline.flow.learning import teach
     from pipeline.flow.lesson_bytes import pack_taught, unpack_lesson
+    from pipeline.forecast.backend import backend_for
+    from pipeline.forecast.network import network_for
 
     settings = Settings.model_validate_json(text)
+    backend_for(network_for(settings.forecast))  # torch, where it is needed, maps more than a lesson may
     lessons: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(source, lessons), name="listener", daemon=True).start()
     _limit_memory(settings.training.memory_mb)

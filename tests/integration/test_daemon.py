@@ -136,6 +136,10 @@ class Foretell:
         """Return the log; every line must be one JSON object."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
+    def has_loaded(self, library: str) -> bool:
+        """Say whether it has mapped a library into its memory."""
+        return library in Path(f"/proc/{self._process.pid}/maps").read_text()
+
     def terminate(self) -> int:
         """Send SIGTERM; returns the exit code."""
         self._process.send_signal(signal.SIGTERM)
@@ -228,6 +232,7 @@ def test_a_fault_is_found_over_a_broker_restart_and_no_reading_is_lost(
     assert foretell.metric("messages_total", outcome="accepted") == N_READINGS
     assert foretell.metric("inbox_dropped_total") == 0
     assert foretell.metric("mqtt_connects_total") >= 2
+    assert foretell.has_loaded("_lstm") != foretell.has_loaded("libtorch"), "one of them computes the networks"
 
     assert foretell.terminate() == 0
     events = foretell.events()

@@ -1,6 +1,6 @@
 """The compiled helper: fine-tuning, forward passes and steps of single-layer LSTMs, several times as fast as torch's.
 
-Numbers in, numbers out; the equations are those of ``cells.lstm`` and ``training``, which it is tested against.
+Numbers in, numbers out, as ``backend`` says; the equations are those of ``by_torch``, which it is tested against.
 It is built with the package where there is a C compiler (GCC); without, ``serves`` says no and torch does the work.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.compiled import load, plain, pointer
-from pipeline.core.records import F32, I32
+from pipeline.core.records import F32, F64, I32
 from pipeline.forecast.network import Network
 
 _VERSION = 2  # of what lies between here and lstm.c
@@ -67,26 +67,14 @@ def serves(network: Network) -> bool:
 
 def fine_tune(
     network: Network,
-    start: tuple[F32, ...],
+    start: tuple[F32, F32, F32],
     n_taken: I32,
-    windows: tuple[F32, ...],
+    windows: tuple[F32, F32, F32],
     n_batches: int,
     rate: float,
+    draws: F64 | None = None,  # noqa: ARG001 - dropout is not its business
 ) -> tuple[F32, F32, F32]:
-    """Take one optimiser step per minibatch; see ``training.fine_tune``.
-
-    Args:
-        network: Layout of the weights; ``serves`` has said yes.
-        start: Weights, first and second moment, shape (N, P) each; not changed.
-        n_taken: Optimiser steps before, shape (N,).
-        windows: Features (S, B, T, F), targets (S, B, T, C) and whether these count, 0 or 1, likewise; network n sees
-            set n // (N / S).
-        n_batches: Minibatches that B windows are, in order.
-        rate: Adam's step size.
-
-    Returns:
-        New weights, first and second moment.
-    """
+    """See ``backend.Backend``; ``serves`` has said yes."""
     weights, m, v = (np.array(a, np.float32, order="C") for a in start)
     x, y, counts = (np.ascontiguousarray(a, np.float32) for a in windows)
     sizes = _sizes(network, len(weights), x, n_batches)
@@ -99,16 +87,7 @@ def fine_tune(
 
 
 def outputs(network: Network, weights: F32, x: F32) -> F32:
-    """Run networks over windows from a zero state.
-
-    Args:
-        network: Layout of the weights; ``serves`` has said yes.
-        weights: Shape (N, P).
-        x: Features, shape (S, B, T, F); network n sees set n // (N / S).
-
-    Returns:
-        Location and log-spread per target, shape (N, T, B, 2C).
-    """
+    """See ``backend.Backend``; ``serves`` has said yes."""
     weights, x = np.ascontiguousarray(weights, np.float32), np.ascontiguousarray(x, np.float32)
     sizes = _sizes(network, len(weights), x, 1)
     _check(holds=weights.shape == (len(weights), network.n_weights))
@@ -118,17 +97,7 @@ def outputs(network: Network, weights: F32, x: F32) -> F32:
 
 
 def step(network: Network, weights: F32, group_of: I32, x: F32, state: F32) -> tuple[F32, F32]:
-    """Advance streams by one reading; see ``bank.step``.
-
-    Args:
-        network: Layout of the weights; ``serves`` has said yes.
-        weights: Shape (G, E, P).
-        group_of: Group of each stream, shape (A,).
-        x: Features, shape (A, F).
-        state: Hidden state, shape (A, E, N).
-
-    Returns:
-        Outputs, shape (A, E, 2C), and the new state.
+    """See ``backend.Backend``; ``serves`` has said yes.
 
     Raises:
         ValueError: The arrays do not fit together, or a group is not there.

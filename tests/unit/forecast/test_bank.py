@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.core.forecast_settings import ForecastSettings
 from pipeline.core.records import F32, I32
-from pipeline.forecast.bank import Bank, Plan, combine, empty_bank, plan_for, plans_for, run, step
+from pipeline.forecast.bank import Bank, combine, empty_bank, run, step
+from pipeline.forecast.by_torch.rectangles import Plan, plan_for, plans_for
 from pipeline.forecast.features import N_FEATURES
 from pipeline.forecast.network import network_for
 from pipeline.forecast.targets import ACTIVITY, LONG, NEXT, SHORT

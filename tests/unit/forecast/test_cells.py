@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.forecast.cells import CELLS, Stack
+from pipeline.forecast.by_torch.cells import CELLS
+from pipeline.forecast.by_torch.stack import keep_factors, sequence
+from pipeline.forecast.stack import Stack
 
 N_INPUTS = 3
 every_cell = pytest.mark.parametrize("cell", CELLS)
@@ -102,7 +104,7 @@ def test_a_layer_and_its_gradients_equal_a_plain_loop_over_the_papers_equations(
     stack = Stack(cell, N_INPUTS, n_hidden)
     weights = draws(n_networks, stack.n_weights).requires_grad_()
     x = draws(n_steps, n_networks, n_rows, N_INPUTS, seed=8)
-    hs, _ = stack.sequence(weights, x)
+    hs, _ = sequence(stack, weights, x)
     expected = torch.stack(
         [
             torch.stack([by_the_book(cell, weights[n], x[:, n, b], n_hidden) for b in range(n_rows)], dim=1)
@@ -152,7 +154,7 @@ def test_a_stack_and_its_gradients_equal_torchs(cell: str, n_layers: int) -> Non
     weights = draws(3, stack.n_weights).requires_grad_()
     x = draws(9, 3, 4, N_INPUTS, seed=8)
     pull = draws(9, 3, 4, 5, seed=9)
-    hs, state = stack.sequence(weights, x)
+    hs, state = sequence(stack, weights, x)
     (gradient,) = torch.autograd.grad((hs * pull).sum(), weights)
     for network in range(3):
         theirs = TORCHS[cell][0](N_INPUTS, 5, n_layers, dtype=torch.float64)
@@ -183,10 +185,10 @@ def test_gradients_of_weights_inputs_and_state_agree_with_numerical_ones(
     weights, x = draws(2, stack.n_weights), draws(4, 2, 2, N_INPUTS, seed=8)
     state = draws(2, 2, stack.n_state, seed=9)
     is_there = draws(4, 2, 2, seed=10) > -0.5 if "missing" in extras else None
-    keep = stack.keep(torch.sigmoid(draws(2, 2, stack.n_keep, seed=11))) if "dropout" in extras else None
+    keep = keep_factors(stack, torch.sigmoid(draws(2, 2, stack.n_keep, seed=11))) if "dropout" in extras else None
 
     def run(weights: Tensor, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        return stack.sequence(weights, x, is_there, keep, state)
+        return sequence(stack, weights, x, is_there, keep, state)
 
     assert torch.autograd.gradcheck(run, [a.requires_grad_() for a in (weights, x, state)], fast_mode=True)
 
@@ -195,5 +197,5 @@ def test_gradients_of_weights_inputs_and_state_agree_with_numerical_ones(
 def test_the_gradient_of_the_last_hidden_state_alone_reaches_the_first_step(cell: str) -> None:
     stack = Stack(cell, N_INPUTS, n_hidden=3)
     x = draws(6, 1, 1, N_INPUTS).requires_grad_()
-    (gradient,) = torch.autograd.grad(stack.sequence(draws(1, stack.n_weights), x)[0][-1].sum(), x)
+    (gradient,) = torch.autograd.grad(sequence(stack, draws(1, stack.n_weights), x)[0][-1].sum(), x)
     assert gradient[0].abs().sum() > 1e-6

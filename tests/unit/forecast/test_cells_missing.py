@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.forecast.cells import CELLS, Stack
+from pipeline.forecast.by_torch.cells import CELLS
+from pipeline.forecast.by_torch.stack import keep_factors, sequence
+from pipeline.forecast.stack import SHAPES, Stack
 
 T, N, B, F, H = 12, 2, 3, 3, 4  # steps, networks, rows, inputs, hidden units
 every_stack = pytest.mark.parametrize(("cell", "n_layers"), list(itertools.product(CELLS, [1, 2])))
@@ -23,13 +25,13 @@ def test_a_sequence_with_missing_steps_equals_the_sequence_without_them(cell: st
     is_there = draws(T, N, B, seed=9) > -0.4
     x = draws(T, N, B, F, seed=10).masked_fill(~is_there[..., None], torch.nan)
     pull = draws(T, N, B, H, seed=11) * is_there[..., None]
-    hs, state = stack.sequence(weights, x, is_there, state=first)
+    hs, state = sequence(stack, weights, x, is_there, state=first)
     (gradient,) = torch.autograd.grad((hs * pull).sum() + state.sum(), weights)
     expected = torch.zeros_like(gradient)
     for n, b in itertools.product(range(N), range(B)):
         kept = is_there[:, n, b]
-        short, last = stack.sequence(
-            weights[n : n + 1], x[kept, n, b][:, None, None], state=first[n : n + 1, b : b + 1]
+        short, last = sequence(
+            stack, weights[n : n + 1], x[kept, n, b][:, None, None], state=first[n : n + 1, b : b + 1]
         )
         assert torch.allclose(hs[kept, n, b], short[:, 0, 0], rtol=0, atol=1e-12)
         assert torch.allclose(state[n, b], last[0, 0], rtol=0, atol=1e-12)
@@ -42,7 +44,7 @@ def test_the_output_repeats_exactly_where_a_step_is_missing(cell: str, n_layers:
     stack = Stack(cell, F, H, n_layers)
     is_there = torch.ones(T, N, B, dtype=torch.bool)
     is_there[5:8, 0, 1] = False
-    hs, _ = stack.sequence(draws(N, stack.n_weights), draws(T, N, B, F, seed=8), is_there)
+    hs, _ = sequence(stack, draws(N, stack.n_weights), draws(T, N, B, F, seed=8), is_there)
     assert torch.equal(hs[5:8, 0, 1], hs[4, 0, 1].expand(3, -1))
     assert not torch.equal(hs[5, 1, 1], hs[4, 1, 1])
 
@@ -53,10 +55,10 @@ def test_rows_of_different_lengths_end_as_if_each_had_been_alone(cell: str, n_la
     weights, x, lengths = draws(N, stack.n_weights), draws(T, N, B, F, seed=8), [T, 5, 1]
     at = torch.arange(T)[:, None, None]
     for is_there, start in ((at < torch.tensor(lengths), 0), (at >= T - torch.tensor(lengths), T)):
-        _, state = stack.sequence(weights, x, is_there.expand(T, N, B))
+        _, state = sequence(stack, weights, x, is_there.expand(T, N, B))
         for b, length in enumerate(lengths):
             own = x[:length, :, b : b + 1] if start == 0 else x[T - length :, :, b : b + 1]
-            assert torch.allclose(state[:, b], stack.sequence(weights, own)[1][:, 0], rtol=0, atol=1e-12)
+            assert torch.allclose(state[:, b], sequence(stack, weights, own)[1][:, 0], rtol=0, atol=1e-12)
 
 
 @every_stack
@@ -64,7 +66,7 @@ def test_a_row_with_nothing_there_keeps_its_state_and_teaches_nothing(cell: str,
     stack = Stack(cell, F, H, n_layers)
     weights, first = draws(N, stack.n_weights).requires_grad_(), draws(N, B, stack.n_state, seed=8)
     nothing = torch.zeros(T, N, B, dtype=torch.bool)
-    hs, state = stack.sequence(weights, torch.full((T, N, B, F), torch.nan, dtype=torch.float64), nothing, state=first)
+    hs, state = sequence(stack, weights, torch.full((T, N, B, F), torch.nan, dtype=torch.float64), nothing, state=first)
     assert torch.equal(state, first)
     (gradient,) = torch.autograd.grad((hs * draws(T, N, B, H, seed=9)).sum(), weights)
     assert not gradient.any()
@@ -74,7 +76,7 @@ def input_rows(stack: Stack, k: int) -> tuple[slice, int]:
     """Return where layer ``k``'s kernel lies in the flat weights, and how many of its rows are inputs."""
     sizes = [Stack(stack.cell, n_in, H).n_weights for n_in in (stack.n_inputs, *[H] * (stack.n_layers - 1))]
     n_in = H if k else stack.n_inputs
-    n_kernel = (n_in + H) * CELLS[stack.cell].n_gates * H
+    n_kernel = (n_in + H) * SHAPES[stack.cell].n_gates * H
     return slice(sum(sizes[:k]), sum(sizes[:k]) + n_kernel), n_in
 
 
@@ -84,7 +86,9 @@ def test_dropout_equals_a_network_whose_dropped_rows_are_scaled_for_the_whole_se
 ) -> None:
     stack = Stack(cell, F, H, n_layers, dropout=0.5, recurrent_dropout=0.25)
     weights, x = draws(N, stack.n_weights), draws(T, N, 1, F, seed=8)
-    keep = stack.keep(torch.rand(N, 1, stack.n_keep, generator=torch.Generator().manual_seed(9), dtype=torch.float64))
+    keep = keep_factors(
+        stack, torch.rand(N, 1, stack.n_keep, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    )
     factors = keep[:, 0].view(N, -1, H).unbind(1)  # recurrent way of each layer, then the way up to all but the first
     thinned = weights.clone()
     for k in range(n_layers):
@@ -93,9 +97,9 @@ def test_dropout_equals_a_network_whose_dropped_rows_are_scaled_for_the_whole_se
         kernel[:, n_in:] *= factors[k][..., None]
         if k:
             kernel[:, :n_in] *= factors[n_layers + k - 1][..., None]
-    hs, state = stack.sequence(weights, x, keep=keep)
-    expected, last = stack.sequence(thinned, x)
-    assert not torch.allclose(hs, stack.sequence(weights, x)[0], rtol=0, atol=1e-3)
+    hs, state = sequence(stack, weights, x, keep=keep)
+    expected, last = sequence(stack, thinned, x)
+    assert not torch.allclose(hs, sequence(stack, weights, x)[0], rtol=0, atol=1e-3)
     assert torch.allclose(hs, expected, rtol=0, atol=1e-12)
     assert torch.allclose(state, last, rtol=0, atol=1e-12)
 
@@ -103,8 +107,8 @@ def test_dropout_equals_a_network_whose_dropped_rows_are_scaled_for_the_whole_se
 def test_dropout_factors_are_a_function_of_the_draws_with_mean_one() -> None:
     stack = Stack("lstm", F, H, n_layers=2, dropout=0.5, recurrent_dropout=0.2)
     uniforms = torch.rand(4, 500, stack.n_keep, generator=torch.Generator().manual_seed(1))
-    keep = stack.keep(uniforms)
-    assert torch.equal(keep, stack.keep(uniforms))
+    keep = keep_factors(stack, uniforms)
+    assert torch.equal(keep, keep_factors(stack, uniforms))
     assert set(keep[..., : 2 * H].flatten().tolist()) == {0.0, 1.25}
     assert set(keep[..., 2 * H :].flatten().tolist()) == {0.0, 2.0}
     assert torch.allclose(keep.mean(dim=(0, 1)), torch.ones(stack.n_keep), atol=0.1)
@@ -112,4 +116,4 @@ def test_dropout_factors_are_a_function_of_the_draws_with_mean_one() -> None:
 
 def test_without_dropout_every_unit_is_kept() -> None:
     stack = Stack("gru", F, H, n_layers=2)
-    assert torch.equal(stack.keep(torch.zeros(N, B, stack.n_keep)), torch.ones(N, B, stack.n_keep))
+    assert torch.equal(keep_factors(stack, torch.zeros(N, B, stack.n_keep)), torch.ones(N, B, stack.n_keep))

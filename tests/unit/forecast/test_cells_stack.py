@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.forecast.cells import CELLS, Stack
+from pipeline.forecast.by_torch.cells import CELLS
+from pipeline.forecast.by_torch.stack import sequence, step
+from pipeline.forecast.stack import Stack
 
 every_stack = pytest.mark.parametrize(("cell", "n_layers"), list(itertools.product(CELLS, [1, 3])))
 
@@ -67,9 +69,9 @@ def test_biases_start_at_zero_but_for_a_forget_bias_of_one(cell: str, vectors: l
 def test_stepping_equals_the_sequence(cell: str, n_layers: int) -> None:
     stack = Stack(cell, n_inputs=3, n_hidden=4, n_layers=n_layers)
     weights, x, state = draws(2, stack.n_weights), draws(6, 2, 3, 3, seed=8), draws(2, 3, stack.n_state, seed=9)
-    hs, last = stack.sequence(weights, x, state=state)
+    hs, last = sequence(stack, weights, x, state=state)
     for x_t, expected in zip(x, hs, strict=True):
-        h, state = stack.step(weights, x_t, state)
+        h, state = step(stack, weights, x_t, state)
         assert torch.allclose(h, expected, rtol=0, atol=1e-12)
     assert torch.allclose(state, last, rtol=0, atol=1e-12)
 
@@ -78,9 +80,9 @@ def test_stepping_equals_the_sequence(cell: str, n_layers: int) -> None:
 def test_a_sequence_cut_in_two_equals_the_whole(cell: str, n_layers: int) -> None:
     stack = Stack(cell, n_inputs=3, n_hidden=4, n_layers=n_layers)
     weights, x = draws(2, stack.n_weights), draws(7, 2, 3, 3, seed=8)
-    hs, last = stack.sequence(weights, x)
-    early, state = stack.sequence(weights, x[:3])
-    late, state = stack.sequence(weights, x[3:], state=state)
+    hs, last = sequence(stack, weights, x)
+    early, state = sequence(stack, weights, x[:3])
+    late, state = sequence(stack, weights, x[3:], state=state)
     assert torch.allclose(torch.cat((early, late)), hs, rtol=0, atol=1e-12)
     assert torch.allclose(state, last, rtol=0, atol=1e-12)
 
@@ -89,9 +91,9 @@ def test_a_sequence_cut_in_two_equals_the_whole(cell: str, n_layers: int) -> Non
 def test_no_network_and_no_row_feels_another(cell: str, n_layers: int) -> None:
     stack = Stack(cell, n_inputs=3, n_hidden=4, n_layers=n_layers)
     weights, x = draws(3, stack.n_weights), draws(5, 3, 2, 3, seed=8)
-    hs, _ = stack.sequence(weights, x)
+    hs, _ = sequence(stack, weights, x)
     for n, b in itertools.product(range(3), range(2)):
-        alone, _ = stack.sequence(weights[n : n + 1], x[:, n : n + 1, b : b + 1])
+        alone, _ = sequence(stack, weights[n : n + 1], x[:, n : n + 1, b : b + 1])
         assert torch.allclose(hs[:, n, b], alone[:, 0, 0], rtol=0, atol=1e-12)
 
 
@@ -100,8 +102,8 @@ def test_weights_may_be_a_slice_of_a_wider_array(cell: str, n_layers: int) -> No
     stack = Stack(cell, n_inputs=3, n_hidden=4, n_layers=n_layers)
     wide = draws(4, stack.n_weights + 11)
     slim, x, state = wide[::2, 5:-6], draws(2, 3, 3, seed=8), draws(2, 3, stack.n_state, seed=9)
-    assert torch.equal(stack.step(slim, x, state)[1], stack.step(slim.contiguous(), x, state)[1])
-    of_wide, of_slim = stack.sequence(slim, x[None])[0], stack.sequence(slim.contiguous(), x[None])[0]
+    assert torch.equal(step(stack, slim, x, state)[1], step(stack, slim.contiguous(), x, state)[1])
+    of_wide, of_slim = sequence(stack, slim, x[None])[0], sequence(stack, slim.contiguous(), x[None])[0]
     assert torch.equal(of_wide, of_slim)
 
 
@@ -111,16 +113,16 @@ def test_hostile_inputs_leave_values_and_gradients_finite(cell: str, n_layers: i
     stack = Stack(cell, n_inputs=3, n_hidden=4, n_layers=n_layers)
     weights = torch.from_numpy(stack.initial(np.random.default_rng(1).random((2, stack.n_weights)))).requires_grad_()
     x = (size * draws(6, 2, 3, 3).sign()).float()
-    hs, state = stack.sequence(weights, x)
+    hs, state = sequence(stack, weights, x)
     (gradient,) = torch.autograd.grad(hs.sum() + state.sum(), weights)
     assert hs.isfinite().all()
     assert state.isfinite().all()
     assert gradient.isfinite().all()
-    assert stack.step(weights, x[0], state)[1].isfinite().all()
+    assert step(stack, weights, x[0], state)[1].isfinite().all()
 
 
 def test_in_single_precision_the_lstm_is_as_good_as_torchs() -> None:
     stack = Stack("lstm", n_inputs=3, n_hidden=8)
     weights, x = draws(1, stack.n_weights), draws(50, 1, 4, 3, seed=8)
-    exact, rough = stack.sequence(weights, x)[0], stack.sequence(weights.float(), x.float())[0]
+    exact, rough = sequence(stack, weights, x)[0], sequence(stack, weights.float(), x.float())[0]
     assert torch.allclose(rough.double(), exact, rtol=0, atol=3e-6)

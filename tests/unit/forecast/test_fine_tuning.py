@@ -9,10 +9,11 @@ import torch
 
 from pipeline.core.forecast_settings import ForecastSettings
 from pipeline.forecast import compiled
+from pipeline.forecast.by_torch.training import student_t_nll
 from pipeline.forecast.features import N_FEATURES
 from pipeline.forecast.network import Network, network_for
 from pipeline.forecast.targets import N_TARGETS
-from pipeline.forecast.training import N_SETTLING, Weights, Windows, fine_tune, student_t_nll
+from pipeline.forecast.training import N_SETTLING, Weights, Windows, fine_tune
 
 N_HIDDEN, N_ROWS, N_STEPS = 4, 3, 12
 NETWORK = network_for(ForecastSettings(hidden=N_HIDDEN))

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, l1_loss, mse_loss
 
 from pipeline.core.records import F64, Bool
-from pipeline.forecast.cells import Stack
+from pipeline.forecast.by_torch.stack import sequence
+from pipeline.forecast.stack import Stack
 
 
 class Lesson(NamedTuple):
@@ -32,7 +33,7 @@ class Pupil:
 
     def answer(self, lesson: Lesson) -> Tensor:
         """Return the outputs after each step, shape (T, B, n_outputs)."""
-        hs, _ = self.stack.sequence(self.weights, lesson.x, lesson.is_there)
+        hs, _ = sequence(self.stack, self.weights, lesson.x, lesson.is_there)
         return (torch.cat((hs, lesson.x.nan_to_num()), dim=-1) @ self.head)[:, 0]
 
     def learn(

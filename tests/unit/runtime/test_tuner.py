@@ -293,7 +293,7 @@ def test_a_child_gets_no_more_of_the_environment_than_it_needs(lesson: Lesson, m
         time.sleep(0.01)
     assert failure is Failure.DIED
     assert "PYTHONPATH" in child.last_words
-    assert "FORETELL" not in child.last_words
+    assert "FORETELL_PASSWORD" not in child.last_words
     child.close()
 
 

@@ -1,12 +1,11 @@
 """What every recurrent cell offers: one step, and a sequence of steps, of one layer.
 
 Shapes: N networks (one set of weights each), B rows per network, T steps, I inputs, H hidden units.
-A cell is its equations and the count of its weights; it holds no weights and no state itself.
+A cell is its equations; it holds no weights and no state itself.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,19 +38,7 @@ class Layer(NamedTuple):
 
 
 class Cell(ABC):
-    """One recurrent cell.
-
-    Attributes:
-        n_gates: Blocks of H columns in the kernel.
-        n_vectors: Vectors V of H weights beside the kernel; all start at 0 but those of ``starts``.
-        n_parts: Vectors of H floats in the state; the first is the output h.
-        starts: First values of vectors that do not start at 0, by place.
-    """
-
-    n_gates: ClassVar[int]
-    n_vectors: ClassVar[int]
-    n_parts: ClassVar[int]
-    starts: ClassVar[Mapping[int, float]] = {}
+    """One recurrent cell; ``stack.SHAPES`` says how many gates, vectors and parts of state it has."""
 
     @abstractmethod
     def step(self, layer: Layer, x_h: Tensor, state: Tensor) -> Tensor:

@@ -1,11 +1,9 @@
 """The gated recurrent unit: one gate that forgets and one that resets, no separate cell state."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from pipeline.forecast.cells.base import Cell, Layer
+from pipeline.forecast.by_torch.cells.base import Cell, Layer
 
 
 class Gru(Cell):
@@ -20,10 +18,6 @@ class Gru(Cell):
 
     Kernel columns: r, z, n (rows of x hold W_n, rows of h hold U_n). Vectors: b_r, b_z, b_n, b_h.
     """
-
-    n_gates: ClassVar[int] = 3
-    n_vectors: ClassVar[int] = 4
-    n_parts: ClassVar[int] = 1
 
     def step(self, layer: Layer, x_h: Tensor, state: Tensor) -> Tensor:
         """See ``Cell.step``."""

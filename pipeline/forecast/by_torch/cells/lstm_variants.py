@@ -1,12 +1,9 @@
 """Variants of the LSTM: gates that see the cell state, and one gate that both writes and forgets."""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from pipeline.forecast.cells.base import Cell, Layer
+from pipeline.forecast.by_torch.cells.base import Cell, Layer
 
 
 class PeepholeLstm(Cell):
@@ -21,11 +18,6 @@ class PeepholeLstm(Cell):
 
     Kernel columns: i, f, o, g. Vectors: b_i, b_f, b_o, b_g, p_i, p_f, p_o.
     """
-
-    n_gates: ClassVar[int] = 4
-    n_vectors: ClassVar[int] = 7
-    n_parts: ClassVar[int] = 2
-    starts: ClassVar[Mapping[int, float]] = {1: 1.0}
 
     def step(self, layer: Layer, x_h: Tensor, state: Tensor) -> Tensor:
         """See ``Cell.step``."""
@@ -48,11 +40,6 @@ class CoupledLstm(Cell):
 
     Kernel columns and vectors: i, o, g. The bias of i starts at -1, which is a forget bias of 1.
     """
-
-    n_gates: ClassVar[int] = 3
-    n_vectors: ClassVar[int] = 3
-    n_parts: ClassVar[int] = 2
-    starts: ClassVar[Mapping[int, float]] = {0: -1.0}
 
     def step(self, layer: Layer, x_h: Tensor, state: Tensor) -> Tensor:
         """See ``Cell.step``."""

@@ -4,14 +4,13 @@ The backward pass is written out because autograd over T steps costs several tim
 for networks this small. Shapes as in ``base``.
 """
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pipeline.forecast.cells.base import Cell, Layer, without_missing
+from pipeline.forecast.by_torch.cells.base import Cell, Layer, without_missing
 
 Gates = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -27,11 +26,6 @@ class Lstm(Cell):
 
     Kernel columns and vectors: i, f, o, g.
     """
-
-    n_gates: ClassVar[int] = 4
-    n_vectors: ClassVar[int] = 4
-    n_parts: ClassVar[int] = 2
-    starts: ClassVar[Mapping[int, float]] = {1: 1.0}
 
     def step(self, layer: Layer, x_h: Tensor, state: Tensor) -> Tensor:
         """See ``Cell.step``; works in place, so without gradients."""

@@ -3,7 +3,9 @@
 import numpy as np
 import torch
 
-from pipeline.forecast.bank import Bank, Plan
+from pipeline.forecast.bank import Bank
+from pipeline.forecast.by_torch.rectangles import Plan
+from pipeline.forecast.by_torch.stack import step
 from pipeline.forecast.network import Network
 
 
@@ -23,4 +25,4 @@ def bare_loop(network: Network, bank: Bank, plan: Plan, n_steps: int) -> None:
     state = torch.zeros(*shape, stack.n_state)
     with torch.no_grad():
         for _ in range(n_steps):
-            state = stack.step(weights, x, state)[1]
+            state = step(stack, weights, x, state)[1]

@@ -1,19 +1,13 @@
 """The plain recurrent network: no gates, so its gradient vanishes over long times; the counter-example."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from pipeline.forecast.cells.base import Cell, Layer
+from pipeline.forecast.by_torch.cells.base import Cell, Layer
 
 
 class Rnn(Cell):
     """Plain recurrent cell: ``h' = tanh(W [x, h] + b)`` (Elman, "Finding structure in time", 1990)."""
-
-    n_gates: ClassVar[int] = 1
-    n_vectors: ClassVar[int] = 1
-    n_parts: ClassVar[int] = 1
 
     def step(self, layer: Layer, x_h: Tensor, state: Tensor) -> Tensor:  # noqa: ARG002 - the gates see all of it
         """See ``Cell.step``."""
