@@ -6,6 +6,7 @@ None where it is not, and whoever asked does the work itself. Beyond ``pointer``
 
 import ctypes
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,17 @@ def load(folder: Path, name: str, version: int) -> ctypes.CDLL | None:
         except (OSError, AttributeError):
             continue
     return None
+
+
+def addresses(library: ctypes.CDLL | None, names: Mapping[str, str]) -> dict[str, int | None]:
+    """Return where functions of a helper lie, for another helper, which calls them; names in ``names`` become theirs.
+
+    Raises:
+        RuntimeError: The helper is not there.
+    """
+    if library is None:
+        raise RuntimeError("the compiled helper is not there: serves() says so")
+    return {name: ctypes.cast(getattr(library, own), ctypes.c_void_p).value for name, own in names.items()}
 
 
 def pointer(array: NDArray[Any], dtype: DTypeLike, *shape: int) -> Pointer:

@@ -107,7 +107,7 @@ class Drift(SlotArrays):
         is_full = n_before == BLOCK - 1
         if is_full.any():
             found = np.zeros(len(at), np.bool_)
-            found[is_full] = self._close_blocks(at[is_full])
+            found[is_full] = self.close_blocks(at[is_full])
             is_drift[known] = found
         return is_drift
 
@@ -118,7 +118,7 @@ class Drift(SlotArrays):
         self.n_blocks[slots] = 0
         self.n_in_block[slots] = 0
 
-    def _close_blocks(self, slots: I64) -> Bool:
+    def close_blocks(self, slots: I64) -> Bool:
         """Turn full blocks into levels, compare, confirm, then learn, shape (D,)."""
         self._keep_levels(slots)
         now, then = self._differences(slots)

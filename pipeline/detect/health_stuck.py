@@ -36,7 +36,8 @@ _LEARNT = 4
 _N_MOVES = 3
 #: How often counts fade, readings, and how many readings they remember to 1/e.
 _FADE_EVERY, _MEMORY = 4096, 200_000
-_KEEP = np.float32(np.exp(-_FADE_EVERY / _MEMORY))
+#: What counts fade by.
+KEEP = np.float32(np.exp(-_FADE_EVERY / _MEMORY))
 _WEEK_S = 7 * 86_400.0
 _NO_TIMES = np.zeros(0)
 _MEAN_IN_BIN = np.r_[1.0, 1.4 * 2.0 ** np.arange(1, _N_BINS)]
@@ -89,7 +90,7 @@ class Runs(SlotArrays):
         self.since_s[ix] = np.where(is_same, self.since_s[ix], time)
         is_faded = n % _FADE_EVERY == 0
         if is_faded.any():
-            self.count[slots[is_faded]] *= _KEEP
+            self.count[slots[is_faded]] *= KEEP
             is_first = n == 0
             self.first_s[slots[is_first]] = time[is_first]
         cleared = self._clear(slots, is_same, is_held) if is_held.any() else NO_SLOTS

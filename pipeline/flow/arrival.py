@@ -39,15 +39,19 @@ def arrive(model: Model, state: State, batch: Batch, rows: I64) -> Arrival:
         is_gap = interval > model.settings.streams.gap_cadences * state.cadence.step_s[ix]
     is_certain: Bool = (batch.flags[rows] & Flag.TIME_UNCERTAIN) == 0
     state.cadence.learn(ix, np.where(is_certain, interval, np.nan), n)
-    if is_gap.any():
-        state.pending.forget(slots[is_gap])
-        state.league.forget(slots[is_gap])
     value = batch.value[rows]
-    mistaken = state.counters.mistaken(ix, slots, value)
+    meet(state, slots[is_gap], state.counters.mistaken(ix, slots, value))
+    share = np.where(is_gap, state.cadence.step_s[ix] / interval, 1.0)
+    base, worked = state.counters.split(ix, value, share)
+    return Arrival(rows, ix, slots, time, value, base, worked, n, interval, is_gap, is_certain)
+
+
+def meet(state: State, silent: I64, mistaken: I64) -> None:
+    """Forget what was under way of streams after a gap, and read those as they come that are no counters after all."""
+    if len(silent):
+        state.pending.forget(silent)
+        state.league.forget(silent)
     if len(mistaken):
         state.counters.is_counter[mistaken] = False
         to_readings(state.windows, mistaken, state.counters.last[mistaken])
         start_anew(state, mistaken)
-    share = np.where(is_gap, state.cadence.step_s[ix] / interval, 1.0)
-    base, worked = state.counters.split(ix, value, share)
-    return Arrival(rows, ix, slots, time, value, base, worked, n, interval, is_gap, is_certain)

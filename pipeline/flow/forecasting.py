@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.records import F32, F64, I64, Bool, Slots
-from pipeline.flow import compiled
 from pipeline.flow.state import Model, State
 from pipeline.forecast.bank import run, step
-from pipeline.forecast.features import N_OUTLOOK, SMOOTHING, features, squash
+from pipeline.forecast.features import N_OUTLOOK, features, squash
 
 _N_DRIFTED = 16  # readings that stand for the level a stream has drifted to
 _N_NEW_NORMAL = 64  # readings that stand for the new normal after a lasting change
@@ -99,9 +98,6 @@ def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, in
         interval: Seconds since them, NaN for a first reading, shape (A,).
         context: Scaled values of other streams, shape (A, K).
     """
-    if compiled.serves(model):
-        _advance_compiled(model, state, ix, slots, previous, interval, context)
-        return
     pending, windows = state.pending, state.windows
     width = windows.value.shape[1]
     at = slots * width + (windows.n[ix] - 1) % width
@@ -124,18 +120,6 @@ def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, in
     location, scale = pending.foretell(slots, pending.n_since[ix], out, model.horizons)
     pending.n_since[ix] += 1
     state.league.join(ix, value, location, scale)
-
-
-def _advance_compiled(
-    model: Model, state: State, ix: Slots, slots: I64, previous: F64, interval: F64, context: F32
-) -> None:
-    """Do what ``advance`` does, in fewer calls."""
-    value, season_now, season_next, outlook = compiled.ahead(state, ix, len(slots))
-    outlook[:, SMOOTHING:] = state.league.foretell(ix, slots, value, season_now, season_next)
-    x = compiled.inputs(state, ix, outlook, context, previous, interval)
-    out, hidden = step(model.network, model.bank, state.ledger.group[ix], x, state.pending.hidden[ix])
-    state.pending.hidden[ix] = hidden
-    state.league.join(ix, value, *compiled.foretell(model, state, ix, out))
 
 
 def set_scale(state: State, slots: I64) -> None:

@@ -13,7 +13,6 @@ from pipeline.detect.budget import decades_of
 from pipeline.detect.decision import Scores
 from pipeline.detect.episodes import Seen, severity
 from pipeline.detect.views import N_RECENT, Found, Recent, Usual, look
-from pipeline.flow import compiled
 from pipeline.flow.arrival import Arrival
 from pipeline.flow.state import Model, State
 from pipeline.flow.verdicts import is_unfit
@@ -44,10 +43,7 @@ def judge(model: Model, state: State, arrival: Arrival) -> Verdict:
     ix, settings = arrival.ix, model.settings.detection
     who, shown, half_widths = state.league.shown(ix)
     half = half_widths[:, LEVELS.index(model.settings.forecast.interval_percent / 100)]
-    if compiled.serves(model):
-        found, recent, previous, is_still = compiled.look(model, state, ix, arrival.time, arrival.value)
-    else:
-        found, recent, previous, is_still = _look(model, state, arrival)
+    found, recent, previous, is_still = _look(model, state, arrival)
     score, views = state.surprise.score(ix, found, arrival.n)
     if is_still.any():
         score[is_still], views[is_still] = np.minimum(score[is_still], 0.0), 0.0
@@ -102,8 +98,6 @@ def _decide(model: Model, state: State, arrival: Arrival, part: _Partial) -> Ver
     score = np.where(may_alert, seen.score, np.nan)
     is_alert = state.decision.step(ix, Scores(seen.time, score, seen.level, step_s), settings)
     change = state.episodes.step(ix, slots, seen, is_alert, settings)
-    for i in (change.event == Event.OPEN).nonzero()[0]:
-        state.episodes.onset_s[slots[i]] = state.onset.estimate(int(slots[i]), float(seen.time[i]))
     drifts = change.is_drift | is_accepted | is_drift
     health: U16 = arrival.is_gap * np.uint16(Health.GAP) | drifts * np.uint16(Health.DRIFT)
     return Verdict(

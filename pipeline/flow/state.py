@@ -4,7 +4,7 @@ Admission gives names slots and networks; eviction takes both back. What the arr
 stage's own business.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -150,6 +150,7 @@ class State:
     trail: Trail
     ledger: Ledger
     due: Due
+    desk: object = field(default=None, compare=False, repr=False)  # of the compiled helper
 
     @classmethod
     def empty(cls, settings: Settings, capacity: int = _FIRST_CAPACITY) -> Self:

@@ -17,15 +17,15 @@ from pipeline.core.records import F64, I64, Bool, Health, HealthEvent, Slots
 from pipeline.detect import health_noise, health_range, health_resolution
 from pipeline.detect.health import NO_CHANGE, NO_SLOTS, Change
 from pipeline.detect.health_clock import N_INTERVALS
-from pipeline.detect.health_stuck import About
+from pipeline.detect.health_stuck import About, Step
 from pipeline.flow.arrival import Arrival
 from pipeline.flow.state import State
 from pipeline.streams.windows import recent_values
 
 _DAY_S = 86_400.0
 _EVERY = gcd(health_range.EVERY, health_noise.EVERY, health_resolution.EVERY)
-_STUCK, _OUT_OF_RANGE, _COUNTER_RESET, _CLOCK_SKEW = (
-    np.uint16(bit) for bit in (Health.STUCK, Health.OUT_OF_RANGE, Health.COUNTER_RESET, Health.CLOCK_SKEW)
+_OUT_OF_RANGE, _COUNTER_RESET, _CLOCK_SKEW = (
+    np.uint16(bit) for bit in (Health.OUT_OF_RANGE, Health.COUNTER_RESET, Health.CLOCK_SKEW)
 )
 _N_AT_EDGE = 8  # readings, of those that flutter is measured over, at which a stream seems to rest at an edge
 _SHORTEST_S = 1e-3  # usual interval that budgets are reckoned with at least, and where none is known yet
@@ -54,9 +54,16 @@ def watch(settings: HealthSettings, state: State, arrival: Arrival) -> list[Heal
     """
     if not settings.enabled:
         return []
+    ix, is_held = arrival.ix, state.verdicts.held(arrival.ix, Health.STUCK)
+    runs = state.runs.step(ix, arrival.slots, arrival.time, arrival.reading, arrival.n, is_held)
+    return find(settings, state, arrival, runs)
+
+
+def find(settings: HealthSettings, state: State, arrival: Arrival, runs: Step) -> list[HealthEvent]:
+    """Do the rest of ``watch``: show readings to the other detectors, ``runs`` is what they did to runs."""
     bits = state.verdicts.bits[arrival.ix]
     found = [
-        *_stuck(settings, state, arrival, (bits & _STUCK) != 0),
+        *_stuck(settings, state, runs),
         *_range(settings, state, arrival, (bits & _OUT_OF_RANGE) != 0),
         *_counter(state, arrival, (bits & _COUNTER_RESET) != 0),
         *_clock(state, arrival, (bits & _CLOCK_SKEW) != 0),
@@ -101,9 +108,8 @@ def _events(state: State, arrival: Arrival, finding: _Finding) -> Iterator[Healt
         yield HealthEvent(str(state.table.names[slot]), verdict, raised, at_s, began_s, words(slot, row))
 
 
-def _stuck(settings: HealthSettings, state: State, arrival: Arrival, is_held: Bool) -> Iterator[_Finding]:
+def _stuck(settings: HealthSettings, state: State, step: Step) -> Iterator[_Finding]:
     runs = state.runs
-    step = runs.step(arrival.ix, arrival.slots, arrival.time, arrival.reading, arrival.n, is_held)
     if not step:
         return
     at = step.long

@@ -9,6 +9,9 @@ from pipeline.core.records import F64, I64, Slots
 
 _FASTEST = 0.25
 _SLOWEST = 0.02
+_GAINS = np.maximum(_SLOWEST, _FASTEST / np.maximum(np.arange(14), 1))  # by readings before; of more it is the last
+#: What a step is multiplied by where an interval is less, and more, by readings before; shape (14, 2).
+PACES = np.exp(np.stack((-_GAINS, _GAINS), axis=1))
 
 
 @dataclass

@@ -6,6 +6,7 @@ reading and the ticks, the k-th new reading of all streams together. It changes 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,6 +31,23 @@ class Gated:
         """Yield the batch indices of each tick."""
         for start, end in zip(self.bounds[:-1], self.bounds[1:], strict=True):
             yield self.rows[start:end]
+
+
+def in_parts(bounds: I64, n_most: int) -> I64:
+    """Cut ticks into parts of ``n_most`` readings at most.
+
+    Args:
+        bounds: Where ticks begin and end, as in ``Gated``.
+        n_most: Readings.
+
+    Example:
+        >>> in_parts(np.array([0, 5, 7]), 2).tolist()
+        [0, 2, 4, 5, 7]
+    """
+    if len(bounds) < 2 or np.diff(bounds).max() <= n_most:  # noqa: PLR2004 - no tick
+        return bounds
+    parts = [np.arange(start, end, n_most) for start, end in pairwise(bounds.tolist())]
+    return np.concatenate((*parts, bounds[-1:]))
 
 
 def gate(batch: Batch, newest: F64, seen: F64, latest_s: float, max_abs_value: float) -> Gated:

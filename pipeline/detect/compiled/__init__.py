@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.columns import SlotArrays
-from pipeline.core.compiled import Pointer, load, plain, pointer, streams
+from pipeline.core.compiled import Pointer, addresses, load, plain, pointer, streams
 from pipeline.core.records import F32, F64, I64, Bool, Slots
 
-_VERSION = 1  # of what lies between here and surprise.c
+_VERSION = 2  # of what lies between here and surprise.c
 _MOST_PLACES, _LANES = 128, 8  # of a history, as far as sums go in one order
 _MOST_MEMBERS = 7  # likewise
 _N_EACH = 8
@@ -58,6 +58,19 @@ def surprise_layout(n_tails: int, n_places: int) -> _Layout:
         "threshold_score": (np.float32, (2,)),
         "low_score": (np.float32, (2,)),
     }
+
+
+@cache
+def budget_layout(n_places: int) -> _Layout:
+    """Return the columns of ``Budget`` in the order of budget.c."""
+    names = ("threshold", "scale", "shape", "n_tail", "threshold_score")
+    return {**history_layout(1, n_places), **dict.fromkeys(names, (np.float32, ()))}
+
+
+def functions() -> dict[str, int | None]:
+    """Return where its functions lie, for the flow's helper."""
+    names = ("surprise_score", "surprise_learn", "budget_level", "budget_learn")
+    return addresses(_library(), {name: f"ft_{name}" for name in names})
 
 
 def take_in(history: SlotArrays, largest: F32, ix: Slots, statistics: F32, is_counted: Bool, n_remembered: int) -> I64:

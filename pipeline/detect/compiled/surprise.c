@@ -1,73 +1,21 @@
-/* Histories and surprise: what pipeline/detect/history.py and surprise.py do to a reading of every stream.
+/* Surprise: what pipeline/detect/surprise.py does to a reading of every stream, and its histories.
  *
  * Optional: where it was not built numpy does the same to the last bit, but for logarithms. Names are those of the
  * Python classes; pipeline/detect/compiled/__init__.py lists the columns in the order of the structures below.
  */
-#include <string.h>
-
-#include "../../core/compiled.h"
+#include "history.h"
 
 enum { NEXT_READING, NEXT_SHORT, NEXT_LONG, ACTIVITY, RESIDUAL, SPREAD, LEVEL, VOTE, N_EACH };
 enum { N_OF_FORECASTS = SPREAD, N_OF_PAST = 2, N_VIEWS = VOTE, N_SHARES = 2, SIDES = 0, SIZES = 1 };
-#define MOST_PLACES 128 /* of a history: numpy adds up so many in one go */
 #define MAX_SCORE 30.0
 
 typedef struct {
-    float *largest, *block;
-    int32_t *n_in_block;
-    int64_t *n_blocks;
-    int32_t *n_kept;
+    History history;
     float *threshold, *excess, *low, *threshold_score, *low_score;
-} Surprise; /* of a History only the first five are there */
-
-/* History._insert, of one value: the smallest is let go. */
-static void insert(float *list, int n_places, float value)
-{
-    if (!(value > list[0]))
-        return;
-    int low = 0, high = n_places; /* how many are smaller lies between them */
-    while (low < high) {
-        const int middle = (low + high) / 2;
-        if (list[middle] < value)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    memmove(list, list + 1, sizeof(float) * (low - 1));
-    list[low - 1] = value;
-}
-
-/* History._thin, of one list. */
-static void thin(float *list, int n_places)
-{
-    for (int j = 0; j < n_places / 2; j++)
-        list[n_places - 1 - j] = list[n_places - 2 - 2 * j];
-    for (int j = 0; j < n_places - n_places / 2; j++)
-        list[j] = -INFINITY;
-}
-
-/* History.take_in of a block that is complete, of all n_tails lists of a stream. */
-static void close_block(const Surprise *h, int64_t s, int n_tails, int n_places, int64_t n_remembered)
-{
-    float *largest = h->largest + s * n_tails * n_places, *block = h->block + s * n_tails;
-    for (int t = 0; t < n_tails; t++) {
-        insert(largest + (size_t)t * n_places, n_places, block[t]);
-        block[t] = -INFINITY;
-    }
-    h->n_in_block[s] = 0;
-    const int64_t n = ++h->n_blocks[s], all = n - 1 < n_places ? n - 1 : n_places;
-    const int64_t n_kept = h->n_kept[s] == all ? n : n * n_places / n_remembered;
-    h->n_kept[s] = n_kept < n_places ? n_kept : n_places;
-    if (n < n_remembered)
-        return;
-    for (int t = 0; t < n_tails; t++)
-        thin(largest + (size_t)t * n_places, n_places);
-    h->n_kept[s] /= 2;
-    h->n_blocks[s] /= 2;
-}
+} Surprise;
 
 /* History.take_in; streams whose block is complete go to done. Returns how many, or -1 where a stream is not there. */
-int ft_take_in(const Surprise *h, const int64_t *slots, int first, int n, int capacity, int n_tails, int n_places,
+int ft_take_in(const History *h, const int64_t *slots, int first, int n, int capacity, int n_tails, int n_places,
                int n_remembered, const float *statistics, const uint8_t *is_counted, int64_t *done)
 {
     int n_done = 0;
@@ -88,61 +36,31 @@ int ft_take_in(const Surprise *h, const int64_t *slots, int first, int n, int ca
     return n_done;
 }
 
-/* A sum of up to 128 numbers in the order of numpy's; their number is a multiple of 8. */
-static double sum(const double *a, int n)
-{
-    double r[8];
-    memcpy(r, a, sizeof r);
-    for (int i = 8; i < n; i += 8)
-        for (int j = 0; j < 8; j++)
-            r[j] += a[i + j];
-    return ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]));
-}
-
-/* History.tails and Tails.mean_excess or mean_log_excess, of one list. */
+/* Tails.mean_excess or mean_log_excess, of one list. */
 static void fit_tail(const float *list, int n_places, int n_tail, int n_body, int is_size, float *threshold_to,
                      float *low_to, float *excess_to)
 {
-    double threshold = list[n_places - n_tail], low = list[n_places - n_body], excess[MOST_PLACES];
-    const int is_known = isfinite(threshold), begin = (n_places - n_tail) / 8 * 8;
-    threshold = is_known ? threshold : INFINITY;
-    for (int i = begin; i < n_places; i++)
-        excess[i] = is_known ? most(list[i] - threshold, 0.0) : 0.0;
-    const double nth = excess[n_places - 4], bound = n_tail > 3 && nth > 0 ? 10.0 * nth : INFINITY;
-    for (int i = n_places - 3; i < n_places; i++)
-        excess[i] = least(excess[i], bound);
+    double threshold, excess[MOST_PLACES];
+    const int begin = excesses(list, n_places, n_tail, &threshold, excess);
     for (int i = begin; i < n_places && is_size; i++)
         excess[i] = log1p(excess[i] / most(threshold, 1e-300));
     const double mean = sum(excess + begin, n_places - begin) / n_tail;
     *threshold_to = (float)threshold;
-    *low_to = (float)(is_known ? most(low, -1e30) : INFINITY);
+    *low_to = (float)(isfinite(threshold) ? most(list[n_places - n_body], -1e30) : INFINITY);
     *excess_to = (float)most(mean, is_size ? 1e-3 : 1e-3 * fabs(threshold) + 1e-30);
-}
-
-static int64_t between(int64_t a, int64_t low, int64_t high)
-{
-    a = a > low ? a : low;
-    return a < high ? a : high;
-}
-
-/* Tails.decades. */
-static double decades(int64_t n_above, int64_t n)
-{
-    return -log10((double)(n_above + 1) / (double)(n + 2));
 }
 
 /* Surprise._fit, of one stream; tails from first_size on are of sizes. */
 static void fit(const Surprise *h, int64_t s, int n_tails, int n_places, int first_size)
 {
     static const double shares[N_SHARES] = {0.2, 0.1};
-    const int64_t n = h->n_blocks[s], n_kept = between(h->n_kept[s], 1, n_places);
+    const int64_t n = h->history.n_blocks[s], n_kept = between(h->history.n_kept[s], 1, n_places);
     for (int share = SIDES; share <= SIZES; share++) {
-        const int64_t wanted = between((int64_t)ceil(shares[share] * n), 10, INT64_MAX);
-        const int64_t n_tail = between(wanted, 1, n_kept < n - 1 ? n_kept : n - 1);
+        const int64_t n_tail = tail_of(shares[share], n, n_kept);
         const int64_t n_body = between((int64_t)ceil(0.5 * n), n_tail, n_kept);
         for (int t = share == SIDES ? 0 : first_size; t < (share == SIDES ? first_size : n_tails); t++) {
             const int64_t at = s * n_tails + t;
-            fit_tail(h->largest + at * n_places, n_places, n_tail, n_body, share == SIZES, h->threshold + at,
+            fit_tail(h->history.largest + at * n_places, n_places, n_tail, n_body, share == SIZES, h->threshold + at,
                      h->low + at, h->excess + at);
         }
         h->threshold_score[s * N_SHARES + share] = (float)decades(n_tail, n);
@@ -160,17 +78,17 @@ int ft_surprise_learn(const Surprise *h, const int64_t *slots, int first, int n,
         return -1;
     for (int i = 0; i < n; i++) {
         const int64_t s = slot_of(slots, first, i);
-        float *block = h->block + s * n_tails;
+        float *block = h->history.block + s * n_tails;
         for (int t = 0; t < n_tails && is_counted[i]; t++) {
             const double found = t < n_sides ? sides[(size_t)i * n_sides + t]
                                              : sizes[(size_t)i * (n_members + 1) + t - n_sides];
             block[t] = (float)found > block[t] ? (float)found : block[t]; /* NaN is not */
         }
-        h->n_in_block[s] += is_counted[i];
-        if (h->n_in_block[s] < 10)
+        h->history.n_in_block[s] += is_counted[i];
+        if (h->history.n_in_block[s] < 10)
             continue;
-        close_block(h, s, n_tails, n_places, n_remembered);
-        if (h->n_blocks[s] >= 8)
+        close_block(&h->history, s, n_tails, n_places, n_remembered);
+        if (h->history.n_blocks[s] >= 8)
             fit(h, s, n_tails, n_places, n_sides);
     }
     return 0;
@@ -245,12 +163,12 @@ int ft_surprise_score(const Surprise *h, const int64_t *slots, int first, int n,
             largest = most(largest, each[view]);
             each[view] = clip(each[view], 0.0, MAX_SCORE);
         }
-        score[i] = h->n_blocks[s] >= 8 ? clip(largest, 0.0, MAX_SCORE) : NAN;
+        score[i] = h->history.n_blocks[s] >= 8 ? clip(largest, 0.0, MAX_SCORE) : NAN;
     }
     return 0;
 }
 
 int ft_version(void)
 {
-    return 1;
+    return 2;
 }

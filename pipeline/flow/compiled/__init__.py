@@ -1,80 +1,51 @@
-"""The flow's own work on every reading by the compiled helper: what comes before the scores, and around the networks.
+"""Ticks by the compiled helper: what nearly every reading passes, in one call; what is rare is left to the engine.
 
-Arrays of state are handed over once, see ``SlotArrays.table``; the C files work on them in place. Results are those of
-``flow.scoring``, ``engine`` and ``forecasting``, which it is tested against, to the last bit, but for exponentials,
-logarithms and the like.
+Arrays of state are handed over once, and again where one was replaced; the C files work on them in place. Results are
+those of ``engine._tick``, which it is tested against, to the last bit, but for exponentials, logarithms and the like.
 """
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from pipeline.core.compiled import Pointer, load, plain, pointer, streams
-from pipeline.core.records import F32, F64, I64, Bool, Slots
-from pipeline.detect.views import N_OF_FORECASTS, Found, Recent
+from pipeline.core.columns import SlotArrays
+from pipeline.core.compiled import load, plain
+from pipeline.core.records import I64, Batch, Slots, Steps
+from pipeline.core.slots import as_run
+from pipeline.detect import budget, health_stuck, surprise
+from pipeline.detect import compiled as detect
+from pipeline.flow.compiled.columns import (
+    BANK,
+    SHAPES,
+    STAGES,
+    Columns,
+    Others,
+    Rows,
+    Rules,
+    Run,
+    Shard,
+    Sizes,
+    of_tick,
+)
 from pipeline.flow.state import Model, State
-from pipeline.forecast.features import N_FEATURES, N_OUTLOOK
-from pipeline.streams.season import PACES
+from pipeline.forecast import compiled as networks
+from pipeline.forecast.compiled import league
+from pipeline.forecast.intervals import LEVELS
+from pipeline.streams import cadence, season
 
-_PACES = pointer(PACES, np.float64, 3)
-_VERSION = 1  # of what lies between here and the C files
+_VERSION = 2  # of what lies between here and the C files
 _MOST_MEMBERS = 7  # as far as sums go in one order
-_F8, _F4, _I8 = np.float64, np.float32, np.int64
-Layout = Mapping[str, tuple[type[np.generic], tuple[int, ...]]]
-#: As tick.h has them.
-SCALING: Layout = {"mean": (_F8, ()), "var": (_F8, ())}
-USUAL: Layout = {"usual_spread": (_F8, ()), "n_still": (np.int32, ())}
-
-
-@cache
-def windows_layout(width: int, n_outlook: int, n_context: int) -> Layout:
-    """Return the columns of ``Windows`` in the order of tick.h."""
-    return {
-        "n": (_I8, ()),
-        "newest": (_F8, ()),
-        "time": (_F8, (width,)),
-        "value": (_F8, (width,)),
-        "is_taught": (np.bool_, (width,)),
-        "outlook": (_F4, (width, n_outlook)),
-        "context": (_F4, (width, n_context)),
-    }
-
-
-@cache
-def pending_layout(n_members: int, n_pending: int) -> Layout:
-    """Return the columns of ``Pending`` in the order of tick.h."""
-    return {
-        "location_of_scale": (_F8, ()),
-        "spread_of_scale": (_F8, ()),
-        "interval_of_scale": (_F8, ()),
-        "n_since": (_I8, ()),
-        "location": (_F8, (n_members, n_pending)),
-        "scale": (_F4, (n_members, n_pending)),
-    }
-
-
-@cache
-def season_layout(n_cells: int) -> Layout:
-    """Return the columns of ``Season`` in the order of tick.h."""
-    return {
-        "bin_s": (_F8, ()),
-        "anchor_s": (_F8, ()),
-        "n_bins": (_I8, ()),
-        "newest_s": (_F8, ()),
-        "bin": (_I8, ()),
-        "n_in_bin": (_I8, ()),
-        "place": (_F8, ()),
-        "mean": (_F8, ()),
-        "place_before": (_F8, ()),
-        "mean_before": (_F8, ()),
-        "usual_change": (_F8, ()),
-        "ring": (_F8, (n_cells,)),
-    }
+_THROUGH, _NOT_THERE = -1, -2
+#: Phases after which there may be something to do, in the order of ticks.c.
+ARRIVED, JUDGED, _DECIDED, WATCHED, REPORTED, LEARNT, ADVANCED = range(7)
+#: Readings of one tick at most: what is worked on lies in a cache, and takes little memory.
+AT_ONCE = 1024
+_KEEP_OF_RUNS = np.array([health_stuck.KEEP], np.float64)
 
 
 @cache
@@ -84,158 +55,176 @@ def _library() -> ctypes.CDLL | None:
 
 def serves(model: Model) -> bool:
     """Say whether ticks with these settings are its business."""
-    forecast = model.settings.forecast
+    forecast, n_kept = model.settings.forecast, model.settings.detection.n_kept
     is_small = forecast.ensemble <= _MOST_MEMBERS and forecast.horizon_short <= forecast.horizon_long
-    return is_small and _library() is not None
+    others = league.serves() and detect.serves(n_kept, forecast.ensemble)
+    return is_small and others and _library() is not None
 
 
-def look(model: Model, state: State, ix: Slots, time: F64, value: F64) -> tuple[Found, Recent, F64, Bool]:
-    """Put readings into the windows, and hold what came against what was foretold; see ``scoring``.
+class Desk:
+    """Where ticks of a shard are worked on: the columns of the readings under way, and where all others lie.
 
-    Args:
-        model: Settings; ``serves`` has said yes.
-        state: The shard.
-        ix: Streams.
-        time: Event times, Unix seconds, shape (A,).
-        value: Readings as they are worked on, shape (A,).
-
-    Returns:
-        What the views show, the newest readings, the ones before, and which streams have stood still for long.
+    Columns are attributes, with as many rows as the tick has readings, see ``tick.h``.
     """
-    n, n_members = len(value), state.pending.location.shape[1]
-    of_forecasts, of_past = np.empty((n, n_members, N_OF_FORECASTS)), np.empty((n, 2))
-    sizes, sides = np.empty((n, n_members + 1)), np.empty((n, 2 * (N_OF_FORECASTS * n_members + 2)))
-    of_next, recent, is_still = np.empty(n), np.empty((3, n)), np.empty(n, np.bool_)
-    _call(
-        "ft_look",
-        (*_windows_and_pending(state), state.scaling.table(SCALING), state.usual.table(USUAL)),
-        streams(ix, n, state.capacity),
-        (state.windows.value.shape[1], *state.pending.location.shape[1:], _lengths(*model.horizons.lengths)),
-        (_column(time, _F8, n), _column(value, _F8, n)),
-        [pointer(a, a.dtype, *a.shape) for a in (of_forecasts, of_past, sizes, sides, of_next, recent, is_still)],
+
+    def __init__(self, model: Model, state: State) -> None:
+        self._model, self._settings, self._capacity = model, model.settings, state.capacity
+        self._parts = _parts(model, state)
+        self._tables = [part.table(layout) for part, layout in self._parts]
+        n_members, n_context = state.pending.hidden.shape[1], state.context.source.shape[1]
+        n_most = min(AT_ONCE, state.capacity)
+        self._columns = {
+            name: np.zeros((n_most, *shape), dtype) for name, (dtype, shape) in of_tick(n_members, n_context).items()
+        }
+        self._rules, self._rows = _rules(model), Rows()
+        structures = (
+            Shard(*(ctypes.addressof(table) for table in self._tables)),
+            _sizes(model, state),
+            self._rules,
+            _others(model),
+            self._rows,
+            Columns(*(column.ctypes.data for column in self._columns.values())),
+        )
+        self._structures = structures  # what the run points to
+        self._run = Run(*(ctypes.addressof(each) for each in structures))
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        """Return a column of the readings under way, not copied."""
+        if name not in (columns := self.__dict__.get("_columns", {})):
+            raise AttributeError(name)
+        return columns[name][: self._run.n]  # type: ignore[no-any-return] # as made
+
+    def __deepcopy__(self, _memo: object) -> None:
+        """A copy of a shard lies elsewhere, and gets its own."""
+
+    @classmethod
+    def of(cls, model: Model, state: State) -> Self:
+        """Return that of a shard, made anew where something lies elsewhere now, or settings are others."""
+        desk = state.desk
+        if not isinstance(desk, cls) or not desk.fits(model, state):
+            state.desk = desk = cls(model, state)
+        return desk
+
+    def fits(self, model: Model, state: State) -> bool:
+        """Say whether it is of this shard as it is now."""
+        is_same = self._model is model and self._settings is model.settings and self._capacity == state.capacity
+        tables = zip(self._parts, self._tables, strict=True)
+        return is_same and all(part.table(layout) is table for (part, layout), table in tables)
+
+    @property
+    def ix(self) -> Slots:
+        """The streams of the tick under way, as a run where they are one."""
+        return as_run(self.slots)
+
+    def run(self, batch: Batch, order: I64, bounds: I64, steps: Steps) -> Iterator[int]:
+        """Run ticks; yields the phase that has been left whenever there is something to do before the next.
+
+        Args:
+            batch: The readings.
+            order: Rows of the batch, tick by tick.
+            bounds: Where ticks begin and end in it; no more than ``AT_ONCE`` readings each.
+            steps: What goes out, one row per reading of the batch.
+        """
+        library = _library()
+        if library is None:
+            raise RuntimeError("the compiled helper is not there: serves() says so")
+        n = len(batch)
+        given = (
+            (batch.slot, np.int32, n),
+            (batch.time, np.float64, n),
+            (batch.value, np.float64, n),
+            (batch.flags, np.uint8, n),
+            (order, np.int64, len(order)),
+            (bounds, np.int64, len(bounds)),
+        )
+        columns = [_fitting(plain(array, dtype), dtype, length) for array, dtype, length in given]
+        found = (steps.forecast, steps.lower, steps.upper, steps.score, steps.level, steps.opened)
+        columns += [_fitting(array, np.float64, n) for array in found]
+        columns += [_fitting(steps.event, np.int8, n), _fitting(steps.health, np.uint16, n)]
+        self._rows.__init__(*(column.__array_interface__["data"][0] for column in columns))  # type: ignore[misc]
+        if len(order) and not 0 <= int(order.min()) <= int(order.max()) < n:
+            raise IndexError("a row of the compiled helper is not there")
+        self._rules.has_detail = steps.detail is not None
+        self._run.tick, self._run.phase, self._run.n_ticks = 0, 0, len(bounds) - 1
+        place = ctypes.byref(self._run)
+        while (left := library.ft_run(place)) >= 0:
+            yield left
+        if left == _NOT_THERE:
+            raise IndexError("a stream of the compiled helper is not there")
+
+
+def _fitting(array: NDArray[Any], dtype: DTypeLike, n: int) -> NDArray[Any]:
+    if array.dtype != dtype or array.shape != (n,) or not array.flags.carray:
+        raise ValueError(f"arrays of the compiled helper do not fit together: {array.dtype}{array.shape}")
+    return array
+
+
+def _parts(model: Model, state: State) -> list[tuple[SlotArrays, dict[str, Any]]]:
+    """Return the stages in the order of ``Shard``, and the layouts of their tables."""
+    parts = []
+    for stage, names in (*STAGES.items(), ("bank", BANK)):
+        part: SlotArrays = model.bank if stage == "bank" else getattr(state, stage)
+        layout = {name: (getattr(part, name).dtype, getattr(part, name).shape[1:]) for name in names.split()}
+        for name, (dtype, shape) in layout.items():
+            expected = SHAPES.get((stage, name))
+            if expected is not None and shape[-len(expected) :] != expected:
+                raise ValueError(f"{stage}.{name} is not as the compiled helper takes it to be: {dtype}{shape}")
+        parts.append((part, layout))
+    n_tails, n_places = state.surprise.largest.shape[1:]
+    return [
+        *parts,
+        (state.league, dict(league.LAYOUT)),
+        (state.surprise, dict(detect.surprise_layout(n_tails, n_places))),
+        (state.budget, dict(detect.budget_layout(n_places))),
+    ]
+
+
+def _sizes(model: Model, state: State) -> Sizes:
+    lengths = (ctypes.c_int64 * 4)(*model.horizons.lengths)
+    return Sizes(
+        capacity=state.capacity,
+        width=state.windows.value.shape[1],
+        n_ring=state.season.ring.shape[1],
+        n_members=state.pending.location.shape[1],
+        n_pending=state.pending.location.shape[2],
+        n_context=state.windows.context.shape[2],
+        n_hidden=model.network.stack.n_hidden,
+        n_weights=model.bank.weights.shape[2],
+        n_groups=model.bank.capacity,
+        n_places=state.budget.largest.shape[2],
+        n_evidence=state.trail.value.shape[1],
+        lengths=lengths,
     )
-    found = Found(of_forecasts, of_past, sizes)
-    vars(found).update(sides=sides, next_reading=of_next)  # cached properties, made beside the rest
-    return found, Recent(value, recent[0], recent[1]), recent[2], is_still
 
 
-def learn(state: State, ix: Slots, time: F64, value: F64, before: I64, recent: Recent, is_taught: Bool) -> F64:
-    """Let usual spreads, scales and seasons learn from readings; see ``engine``.
-
-    Args:
-        state: The shard.
-        ix: Streams.
-        time: Event times, Unix seconds, shape (A,).
-        value: Readings as they are worked on, shape (A,).
-        before: Readings before these, shape (A,).
-        recent: The newest readings of each.
-        is_taught: Which may teach, shape (A,).
-
-    Returns:
-        The streams' spreads before, sensor's unit, shape (A,).
-    """
-    n, n_cells = len(value), state.season.ring.shape[1]
-    spread = np.empty(n)
-    columns = (time, value, before, recent.mean, recent.deviation, is_taught)
-    dtypes = (_F8, _F8, _I8, _F8, _F8, np.bool_)
-    _call(
-        "ft_learn",
-        (state.scaling.table(SCALING), state.usual.table(USUAL), state.season.table(season_layout(n_cells))),
-        streams(ix, n, state.capacity),
-        (n_cells, _PACES),
-        tuple(_column(a, dtype, n) for a, dtype in zip(columns, dtypes, strict=True)),
-        [pointer(spread, _F8, n)],
+def _rules(model: Model) -> Rules:
+    settings = model.settings
+    detection = settings.detection
+    return Rules(
+        gap_cadences=settings.streams.gap_cadences,
+        seconds_per_false_alarm=detection.seconds_per_false_alarm,
+        quarantine_level=detection.quarantine_level,
+        rest_share=detection.rest_share,
+        n_rest=detection.n_rest,
+        n_rest_most=detection.n_rest_most,
+        close_margin=detection.close_margin,
+        interval=LEVELS.index(settings.forecast.interval_percent / 100),
+        n_warmup=detection.n_warmup,
+        n_settled=detection.n_settled,
+        n_quiet=detection.n_quiet,
+        n_quarantine=detection.n_quarantine,
+        has_health=settings.health.enabled,
+        surprise_remembers=surprise.N_REMEMBERED,
+        budget_remembers=budget.N_REMEMBERED,
+        instructions=networks.level() if networks.serves(model.network) else 0,
+        n_paces_of_cadence=len(cadence.PACES),
+        paces_of_cadence=cadence.PACES.ctypes.data,
+        paces_of_season=season.PACES.ctypes.data,
+        keep_of_runs=_KEEP_OF_RUNS.ctypes.data,
     )
-    return spread
 
 
-def ahead(state: State, ix: Slots, n: int) -> tuple[F64, F64, F64, F64]:
-    """Look one season back, before the networks' step.
-
-    Args:
-        state: The shard; the newest readings are in the windows.
-        ix: Streams.
-        n: How many.
-
-    Returns:
-        The newest readings, what was one season before them, what was one season before the next ones, shape (A,), and
-        the outlook, of which the season's part is filled, shape (A, O).
-    """
-    values, now, following, outlook = np.empty(n), np.empty(n), np.empty(n), np.empty((n, N_OUTLOOK))
-    n_cells = state.season.ring.shape[1]
-    _call(
-        "ft_ahead",
-        (_windows(state), state.season.table(season_layout(n_cells))),
-        streams(ix, n, state.capacity),
-        (state.windows.value.shape[1], n_cells),
-        (_column(state.cadence.step_s[ix], _F8, n),),
-        [pointer(a, _F8, *a.shape) for a in (values, now, following, outlook)],
-    )
-    return values, now, following, outlook
-
-
-def inputs(state: State, ix: Slots, outlook: F64, context: F32, previous: F64, interval: F64) -> F32:
-    """Keep what is known of the next readings, and return the networks' inputs, shape (A, F); see ``forecasting``."""
-    n, n_context = len(context), state.windows.context.shape[2]
-    x = np.empty((n, N_FEATURES + n_context), np.float32)
-    _call(
-        "ft_inputs",
-        _windows_and_pending(state),
-        streams(ix, n, state.capacity),
-        (state.windows.value.shape[1], n_context),
-        (_column(outlook, _F8, n, N_OUTLOOK), _column(context, _F4, n, n_context)),
-        [_column(previous, _F8, n), _column(interval, _F8, n), pointer(x, _F4, *x.shape)],
-    )
-    return x
-
-
-def foretell(model: Model, state: State, ix: Slots, out: F32) -> tuple[F64, F64]:
-    """See ``Pending.foretell``; counts the reading too."""
-    n, n_members = len(out), state.pending.location.shape[1]
-    location, scale = np.empty(n), np.empty(n)
-    _call(
-        "ft_foretell",
-        (_pending(state),),
-        streams(ix, n, state.capacity),
-        (*state.pending.location.shape[1:], _lengths(*model.horizons.lengths)),
-        (_column(out, _F4, n, n_members, 2 * len(model.horizons.lengths)),),
-        [pointer(location, _F8, n), pointer(scale, _F8, n)],
-    )
-    return location, scale
-
-
-def _windows(state: State) -> object:
-    windows = state.windows
-    return windows.table(windows_layout(windows.value.shape[1], N_OUTLOOK, windows.context.shape[2]))
-
-
-def _pending(state: State) -> object:
-    return state.pending.table(pending_layout(*state.pending.location.shape[1:]))
-
-
-def _windows_and_pending(state: State) -> tuple[object, object]:
-    return _windows(state), _pending(state)
-
-
-@cache
-def _lengths(*lengths: int) -> "ctypes.Array[ctypes.c_int32]":
-    return (ctypes.c_int32 * len(lengths))(*lengths)
-
-
-def _column(array: NDArray[Any], dtype: type[np.generic], *shape: int) -> Pointer:
-    return pointer(plain(array, dtype), dtype, *shape)
-
-
-def _call(
-    name: str,
-    tables: tuple[object, ...],
-    which: tuple[object, ...],
-    sizes: tuple[object, ...],
-    given: tuple[Pointer, ...],
-    found: list[Pointer],
-) -> None:
-    library = _library()
-    if library is None:
-        raise RuntimeError("the compiled helper is not there: serves() says so")
-    if getattr(library, name)(*tables, *which, *sizes, *given, *found):
-        raise IndexError("a stream of the compiled helper is not there")
+def _others(model: Model) -> Others:
+    """Return where other helpers' functions lie; networks that are not theirs are stepped by the engine."""
+    step = networks.functions()["step"] if networks.serves(model.network) else None
+    return Others(**league.functions(), **detect.functions(), step=step)

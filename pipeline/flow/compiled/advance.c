@@ -1,21 +1,11 @@
 /* What flow/forecasting.py does around the networks' step: what is known of the next reading, the networks' inputs, and
  * their outputs as forecasts in the sensor's unit.
- *
- * Optional: where it was not built numpy does the same to the last bit, but for exponentials, logarithms and the like.
  */
 #include <float.h>
 
 #include "tick.h"
 
 #define Z_BOUND 12.0
-enum { N_FEATURES = 14, N_OUTPUTS = 8 };
-
-/* Where the newest but `back` reading of a stream lies. */
-static int64_t place_of(const Windows *w, int64_t s, int width, int back)
-{
-    const int64_t at = (w->n[s] - 1 - back) % width;
-    return s * width + (at < 0 ? at + width : at);
-}
 
 /* season._between. */
 static double between(const double *three, double offset)
@@ -25,7 +15,7 @@ static double between(const double *three, double offset)
 }
 
 /* Season.ahead, of one stream: the first four of the outlook. */
-static void ahead(const Season *se, int64_t s, int n_ring, double next_time, double *outlook)
+static void ahead(const Season *se, int64_t s, int64_t n_ring, double next_time, double *outlook)
 {
     const int64_t n_bins = se->n_bins[s], n_cells = n_bins + 4, newest = se->bin[s];
     const double place = (next_time - se->anchor_s[s]) / se->bin_s[s] - n_bins;
@@ -53,19 +43,27 @@ static void ahead(const Season *se, int64_t s, int n_ring, double next_time, dou
     outlook[SEASON_BEFORE] = between(around + !is_behind, clip(place_now - middle + is_behind, -0.5, 0.5));
 }
 
-/* The newest value, what was one season before it, and the season's part of the outlook, [n][6]. */
-int ft_ahead(const Windows *w, const Season *se, const int64_t *slots, int first, int n, int capacity, int width,
-             int n_ring, const double *step_s, double *values, double *now, double *next, double *outlook)
+/* The newest values, what was one season before them, and what baselines and season foretell. */
+static int look_ahead(const Run *r)
 {
-    if (!all_fit(slots, first, n, capacity))
-        return -1;
-    for (int i = 0; i < n; i++) {
-        const int64_t s = slot_of(slots, first, i), before = place_of(w, s, width, 1);
-        values[i] = w->value[place_of(w, s, width, 0)];
-        now[i] = w->value[before] + w->outlook[before * N_OUTLOOK + SEASON];
-        ahead(se, s, n_ring, w->newest[s] + (isnan(step_s[i]) ? 0.0 : step_s[i]), outlook + i * N_OUTLOOK);
-        next[i] = outlook[i * N_OUTLOOK + SEASON];
+    const Columns *c = r->columns;
+    const Windows *w = r->shard->windows;
+    double *found = c->foretold;
+    for (int i = 0; i < r->n; i++) {
+        const int64_t s = c->slots[i], before = place_of(w, s, r->sizes->width, 1);
+        const double step_s = r->shard->cadence->step_s[s];
+        double *outlook = c->outlook + (size_t)i * N_OUTLOOK;
+        c->newest[i] = w->value[place_of(w, s, r->sizes->width, 0)];
+        c->season_now[i] = w->value[before] + w->outlook[before * N_OUTLOOK + SEASON];
+        ahead(r->shard->season, s, r->sizes->n_ring, w->newest[s] + (isnan(step_s) ? 0.0 : step_s), outlook);
+        c->season_next[i] = outlook[SEASON];
     }
+    if (r->others->league_foretell(r->shard->league, c->slots, 0, (int)r->n, (int)r->sizes->capacity, c->newest,
+                                   c->season_now, c->season_next, found))
+        return -1;
+    for (int i = 0; i < r->n; i++)
+        for (int k = SMOOTHING; k < N_OUTLOOK; k++)
+            c->outlook[(size_t)i * N_OUTLOOK + k] = found[2 * i + k - SMOOTHING];
     return 0;
 }
 
@@ -107,31 +105,59 @@ static void features(const double *z_ahead, double z, double change, double time
         x[f] = bounded(found[f]);
 }
 
-/* Windows.note of the whole outlook, [n][6], and the networks' inputs, [n][14 + n_context]. */
-int ft_inputs(const Windows *w, const Pending *p, const int64_t *slots, int first, int n, int capacity, int width,
-              int n_context, const double *outlook, const float *context, const double *previous, const double *interval,
-              float *x)
+/* Windows.note of the whole outlook, and the networks' inputs. */
+static void see(const Run *r)
 {
-    if (!all_fit(slots, first, n, capacity))
-        return -1;
-    for (int i = 0; i < n; i++, x += N_FEATURES + n_context) {
-        const int64_t s = slot_of(slots, first, i), at = place_of(w, s, width, 0);
+    const Columns *c = r->columns;
+    const Windows *w = r->shard->windows;
+    const Pending *p = r->shard->pending;
+    const int64_t n_context = r->sizes->n_context;
+    float *x = c->x;
+    for (int i = 0; i < r->n; i++, x += N_FEATURES + n_context) {
+        const int64_t s = c->slots[i], at = place_of(w, s, r->sizes->width, 0);
         const double value = w->value[at], middle = p->location_of_scale[s], spread = p->spread_of_scale[s];
         const double divisor = spread > 0 ? spread : INFINITY, z = squash(value, middle, divisor);
         double z_ahead[N_OUTLOOK];
         for (int k = 0; k < N_OUTLOOK; k++) {
-            const float known = (float)(outlook[i * N_OUTLOOK + k] - value);
+            const float known = (float)(c->outlook[(size_t)i * N_OUTLOOK + k] - value);
             w->outlook[at * N_OUTLOOK + k] = known;
             z_ahead[k] = squash(value + known, middle, divisor);
         }
-        for (int k = 0; k < n_context; k++)
-            w->context[at * n_context + k] = x[N_FEATURES + k] = context[(size_t)i * n_context + k];
-        double change = p->n_since[s] > 0 ? z - squash(previous[i], middle, divisor) : NAN;
+        for (int64_t k = 0; k < n_context; k++)
+            w->context[at * n_context + k] = x[N_FEATURES + k] = c->context[i * n_context + k];
+        double change = p->n_since[s] > 0 ? z - squash(c->previous[i], middle, divisor) : NAN;
         change = isnan(change) ? 0.0 : change;
-        const double ratio = interval[i] / p->interval_of_scale[s];
+        const double ratio = c->interval[i] / p->interval_of_scale[s];
         features(z_ahead, z, change, w->newest[s], isnan(ratio) ? 1.0 : ratio, x);
     }
+}
+
+/* bank.step, in place, streams that lie side by side at a time. */
+static int step(const Run *r)
+{
+    const Columns *c = r->columns;
+    const Sizes *z = r->sizes;
+    const int64_t n_x = N_FEATURES + z->n_context, n_hidden = z->n_members * 2 * z->n_hidden;
+    for (int64_t i = 0, end; i < r->n; i = end) {
+        const int64_t s = c->slots[i];
+        float *hidden = r->shard->pending->hidden + s * n_hidden;
+        for (end = i + 1; end < r->n && c->slots[end] == c->slots[end - 1] + 1;)
+            end++;
+        if (r->others->step((int)r->rules->instructions, (int)(end - i), (int)z->n_members, (int)n_x, (int)z->n_hidden,
+                            (int)z->n_weights, (int)z->n_groups, r->shard->bank->weights, r->shard->ledger->group + s,
+                            c->x + i * n_x, hidden, hidden, c->out + i * z->n_members * N_OUTPUTS))
+            return -1;
+    }
     return 0;
+}
+
+/* forecasting.advance, up to what the networks put out. Stops where these are not the helper's business. */
+int advance(const Run *r)
+{
+    if (look_ahead(r))
+        return -1;
+    see(r);
+    return r->others->step ? step(r) : 1;
 }
 
 /* bank.combine, of the next reading. */
@@ -159,35 +185,37 @@ static double in_unit(double middle, double spread, double mu, double log_spread
     return (spread > 0 ? middle : NAN) + spread * sinh(mu);
 }
 
-/* Pending.foretell, and the count of readings since the start; outputs are [n][n_members][8]. */
-int ft_foretell(const Pending *p, const int64_t *slots, int first, int n, int capacity, int n_members, int n_pending,
-                const int32_t *lengths, const float *out, double *location, double *scale)
+/* Pending.foretell, of one stream, and the count of readings since the start. */
+static void foretell_one(const Run *r, int i)
 {
-    if (!all_fit(slots, first, n, capacity))
-        return -1;
-    for (int i = 0; i < n; i++, out += n_members * N_OUTPUTS) {
-        const int64_t s = slot_of(slots, first, i), number = p->n_since[s]++;
-        const double middle = p->location_of_scale[s], spread = p->spread_of_scale[s];
-        const double log_of_spread = spread > 0 ? log(spread) : NAN;
-        float mean, log_spread;
-        for (int m = 0; m < n_members; m++) {
-            int64_t ring = (s * n_members + m) * n_pending;
-            for (int c = 0; c < N_TARGETS; ring += lengths[c], c++) {
-                const int64_t at = ring + number % lengths[c];
-                const double mu = out[m * N_OUTPUTS + 2 * c], own = out[m * N_OUTPUTS + 2 * c + 1];
-                double size = exp(clip(own, -6.0, 4.0));
-                p->location[at] = c == ACTIVITY ? clip(mu, -Z_BOUND, Z_BOUND) + log_of_spread
-                                                : in_unit(middle, spread, mu, own, &size);
-                p->scale[at] = (float)size;
-            }
+    const Pending *p = r->shard->pending;
+    const int n_members = (int)r->sizes->n_members;
+    const int64_t s = r->columns->slots[i], number = p->n_since[s]++, *lengths = r->sizes->lengths;
+    const double middle = p->location_of_scale[s], spread = p->spread_of_scale[s];
+    const double log_of_spread = spread > 0 ? log(spread) : NAN;
+    const float *out = r->columns->out + (size_t)i * n_members * N_OUTPUTS;
+    float mean, log_spread;
+    for (int m = 0; m < n_members; m++) {
+        int64_t ring = (s * n_members + m) * r->sizes->n_pending;
+        for (int k = 0; k < N_TARGETS; ring += lengths[k], k++) {
+            const int64_t at = ring + number % lengths[k];
+            const double mu = out[m * N_OUTPUTS + 2 * k], own = out[m * N_OUTPUTS + 2 * k + 1];
+            double size = exp(clip(own, -6.0, 4.0));
+            p->location[at] = k == ACTIVITY ? clip(mu, -Z_BOUND, Z_BOUND) + log_of_spread
+                                            : in_unit(middle, spread, mu, own, &size);
+            p->scale[at] = (float)size;
         }
-        combine(out, n_members, &mean, &log_spread);
-        location[i] = in_unit(middle, spread, mean, log_spread, scale + i);
     }
-    return 0;
+    combine(out, n_members, &mean, &log_spread);
+    r->columns->location[i] = in_unit(middle, spread, mean, log_spread, r->columns->scale + i);
 }
 
-int ft_version(void)
+/* The rest of forecasting.advance: the networks' forecasts join the others. */
+int foretell(const Run *r)
 {
-    return 1;
+    const Columns *c = r->columns;
+    for (int i = 0; i < r->n; i++)
+        foretell_one(r, i);
+    return r->others->league_join(r->shard->league, c->slots, 0, (int)r->n, (int)r->sizes->capacity, c->newest,
+                                  c->location, c->scale);
 }

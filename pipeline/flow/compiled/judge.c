@@ -1,12 +1,9 @@
-/* What flow/scoring.py does to a reading of every stream before it is scored: the forecasts that are due, the newest
+/* What flow/scoring.py does to a reading of every stream until it has a score: the forecasts that are due, the newest
  * readings, and what the views make of both.
- *
- * Optional: where it was not built numpy does the same to the last bit, but for the logarithm of the activity. Names are
- * those of the Python classes; pipeline/flow/compiled/__init__.py lists the columns in the order of the structures.
  */
 #include "tick.h"
 
-enum { N_RECENT = 60, N_OF_FORECASTS = 5, N_SETTLING = 16, N_STILL = 180 };
+enum { N_RECENT = 60, N_SETTLING = 16, N_STILL = 180, N_IN_BLOCK = 8 };
 
 /* numpy's sum of numbers beside each other. */
 static double sum(const double *a, int n)
@@ -38,7 +35,7 @@ static double shrunk(double value, double floor)
 }
 
 /* Windows.push, and the newest n values, oldest first, as recent_values. */
-static void push(const Windows *w, int64_t s, int width, double time, double value, int n, double *newest)
+static void push(const Windows *w, int64_t s, int64_t width, double time, double value, int n, double *newest)
 {
     double *values = w->value + s * width;
     const int64_t at = w->n[s] % width;
@@ -69,65 +66,145 @@ static void recent_of(const double *values, int64_t n, double *mean, double *dev
 }
 
 /* targets.realised: what came of next reading, short and long mean, and activity; newest are long + 1 values. */
-static void realised(const double *newest, const int32_t *lengths, double spread, double *came)
+static void realised(const double *newest, const int64_t *lengths, double spread, double *came)
 {
-    const int n_long = lengths[LONG];
+    const int n_long = (int)lengths[LONG];
     double change[n_long];
     for (int i = 0; i < n_long; i++)
         change[i] = fabs(newest[i + 1] - newest[i]);
     came[NEXT] = newest[n_long];
-    came[SHORT] = sum(newest + n_long + 1 - lengths[SHORT], lengths[SHORT]) / lengths[SHORT];
+    came[SHORT] = sum(newest + n_long + 1 - lengths[SHORT], (int)lengths[SHORT]) / lengths[SHORT];
     came[LONG] = sum(newest + 1, n_long) / n_long;
     came[ACTIVITY] = log(sum(change, n_long) / n_long + 0.01 * spread);
 }
 
-/* Everything of one tick: see looked() in __init__.py for what goes out. */
-int ft_look(const Windows *w, const Pending *p, const Scaling *sc, const Usual *u, const int64_t *slots, int first, int n,
-            int capacity, int width, int n_members, int n_pending, const int32_t *lengths, const double *times,
-            const double *values, double *of_forecasts, double *of_past, double *sizes, double *sides, double *next,
-            double *recent, uint8_t *is_still)
+/* Counters.split: what the worked-on values count from, and these. */
+static void split(const Run *r)
 {
-    const int n_views = N_OF_FORECASTS * n_members + 2;
-    const int n_newest = lengths[LONG] + 1 > N_RECENT ? lengths[LONG] + 1 : N_RECENT;
+    const Counters *counters = r->shard->counters;
+    const Columns *c = r->columns;
+    for (int i = 0; i < r->n; i++) {
+        const int64_t s = c->slots[i];
+        const double reading = c->reading[i], last = counters->last[s];
+        const double share = c->is_gap[i] ? r->shard->cadence->step_s[s] / c->interval[i] : 1.0;
+        const int is_counter = counters->is_counter[s];
+        c->value[i] = is_counter ? (reading < last ? reading : reading - last) * share : reading;
+        c->base[i] = is_counter ? reading - c->value[i] : 0.0;
+    }
+}
+
+/* views.look, of the forecasts of one stream's networks. */
+static void look_at_forecasts(const Run *r, int i, const double *came, double floor)
+{
+    const Columns *c = r->columns;
+    const Pending *p = r->shard->pending;
+    const int n_members = (int)r->sizes->n_members;
+    const int64_t s = c->slots[i], number = p->n_since[s], *lengths = r->sizes->lengths;
+    double total = 0;
+    for (int m = 0; m < n_members; m++) {
+        int64_t ring = (s * n_members + m) * r->sizes->n_pending;
+        double *view = c->of_forecasts + ((size_t)i * n_members + m) * N_OF_FORECASTS;
+        for (int k = 0; k < N_TARGETS; ring += lengths[k], k++) {
+            const int64_t at = ring + number % lengths[k];
+            const double scale = number < lengths[k] + N_SETTLING ? NAN : (double)p->scale[at];
+            const double residual = isnan(scale) ? NAN : came[k] - p->location[at];
+            view[k] = residual / (scale + (k == ACTIVITY ? 0.1 : floor));
+            if (k == NEXT) {
+                view[N_TARGETS] = shrunk(residual, floor);
+                c->sizes[(size_t)i * (n_members + 1) + m] = most(fabs(residual), floor);
+            }
+        }
+        total += view[NEXT];
+    }
+    c->next_reading[i] = total / n_members;
+}
+
+/* Found.sides, of one stream. */
+static void put_beside(const Columns *c, int i, int n_of_forecasts)
+{
+    const int n_views = n_of_forecasts + N_OF_PAST;
+    double *sides = c->sides + (size_t)i * 2 * n_views;
+    for (int v = 0; v < n_views; v++) {
+        const double view = v < n_of_forecasts ? c->of_forecasts[(size_t)i * n_of_forecasts + v]
+                                               : c->of_past[N_OF_PAST * i + v - n_of_forecasts];
+        sides[v] = isnan(view) ? -INFINITY : view;
+        sides[n_views + v] = isnan(view) ? -INFINITY : -view;
+    }
+}
+
+/* scoring._look: put readings into the windows, and hold what came against what was foretold. */
+void look(const Run *r)
+{
+    const Columns *c = r->columns;
+    const Windows *w = r->shard->windows;
+    const int64_t *lengths = r->sizes->lengths;
+    const int n_members = (int)r->sizes->n_members;
+    const int n_newest = lengths[LONG] + 1 > N_RECENT ? (int)lengths[LONG] + 1 : N_RECENT;
     double newest[n_newest];
-    if (!all_fit(slots, first, n, capacity))
+    for (int i = 0; i < r->n; i++) {
+        const int64_t s = c->slots[i];
+        double came[N_TARGETS], *mean = c->mean + i, *deviation = c->deviation + i;
+        push(w, s, r->sizes->width, c->time[i], c->value[i], n_newest, newest);
+        realised(newest + n_newest - lengths[LONG] - 1, lengths, r->shard->pending->spread_of_scale[s], came);
+        recent_of(newest + n_newest - N_RECENT, w->n[s], mean, deviation);
+        const double level = r->shard->scaling->mean[s], floor = 0.02 * spread_of(r->shard->scaling, s);
+        look_at_forecasts(r, i, came, floor);
+        c->of_past[N_OF_PAST * i] = *deviation - r->shard->usual->usual_spread[s];
+        c->of_past[N_OF_PAST * i + 1] = shrunk(c->value[i] - level, floor);
+        c->sizes[(size_t)i * (n_members + 1) + n_members] = most(fabs(*mean - level), floor);
+        put_beside(c, i, N_OF_FORECASTS * n_members);
+        c->previous[i] = newest[n_newest - 2];
+        c->is_still[i] = r->shard->usual->n_still[s] >= N_STILL && *deviation <= 1e-12 * fabs(*mean);
+    }
+}
+
+/* Drift.step, of one stream: the block under way; says whether it is full. */
+static int put_into_block(const Run *r, int i)
+{
+    const Drift *drift = r->shard->drift;
+    const Columns *c = r->columns;
+    const int64_t s = c->slots[i], before = place_of(r->shard->windows, s, r->sizes->width, 1);
+    double *block = drift->block + 2 * N_IN_BLOCK * s;
+    if (c->n[i] < r->rules->n_settled)
+        return 0;
+    const int at = drift->n_in_block[s] % N_IN_BLOCK;
+    block[at] = c->value[i];
+    block[N_IN_BLOCK + at] =
+        c->value[i] - (r->shard->windows->value[before] + r->shard->windows->outlook[before * N_OUTLOOK + SEASON]);
+    return ++drift->n_in_block[s] == N_IN_BLOCK;
+}
+
+/* scoring.judge, up to the score and its level. Stops where a block of drift is full. */
+int judge(const Run *r)
+{
+    const Columns *c = r->columns;
+    const Others *o = r->others;
+    const int n = (int)r->n, capacity = (int)r->sizes->capacity, n_members = (int)r->sizes->n_members;
+    int stops = 0;
+    split(r);
+    if (o->league_shown(r->shard->league, c->slots, 0, n, capacity, c->who, c->shown, c->widths))
+        return -1;
+    look(r);
+    if (o->surprise_score(r->shard->surprise, c->slots, 0, n, capacity, n_members, c->sides, c->sizes, c->n, c->score,
+                          c->views))
+        return -1;
+    if (o->budget_level(r->shard->budget, c->slots, 0, n, capacity, r->rules->seconds_per_false_alarm,
+                        r->shard->cadence->step_s, c->level))
         return -1;
     for (int i = 0; i < n; i++) {
-        const int64_t s = slot_of(slots, first, i), number = p->n_since[s];
-        double came[N_TARGETS], mean, deviation, total = 0;
-        push(w, s, width, times[i], values[i], n_newest, newest);
-        realised(newest + n_newest - lengths[LONG] - 1, lengths, p->spread_of_scale[s], came);
-        recent_of(newest + n_newest - N_RECENT, w->n[s], &mean, &deviation);
-        const double level = sc->mean[s], spread = spread_of(sc, s), floor = 0.02 * spread;
-        for (int m = 0; m < n_members; m++) {
-            int64_t ring = (s * n_members + m) * n_pending;
-            double *view = of_forecasts + ((size_t)i * n_members + m) * N_OF_FORECASTS;
-            for (int c = 0; c < N_TARGETS; ring += lengths[c], c++) {
-                const int64_t at = ring + number % lengths[c];
-                const double scale = number < lengths[c] + N_SETTLING ? NAN : (double)p->scale[at];
-                const double residual = isnan(scale) ? NAN : came[c] - p->location[at];
-                view[c] = residual / (scale + (c == ACTIVITY ? 0.1 : floor));
-                if (c == NEXT) {
-                    view[N_TARGETS] = shrunk(residual, floor);
-                    sizes[(size_t)i * (n_members + 1) + m] = most(fabs(residual), floor);
-                }
-            }
-            total += view[NEXT];
+        const double half = c->widths[N_WIDTHS * i + r->rules->interval];
+        if (c->is_still[i]) {
+            c->score[i] = least(c->score[i], 0.0);
+            for (int view = 0; view < N_EACH; view++)
+                c->views[(size_t)i * N_EACH + view] = 0.0;
         }
-        next[i] = total / n_members;
-        of_past[2 * i] = deviation - u->usual_spread[s];
-        of_past[2 * i + 1] = shrunk(values[i] - level, floor);
-        sizes[(size_t)i * (n_members + 1) + n_members] = most(fabs(mean - level), floor);
-        for (int v = 0; v < n_views; v++) {
-            const double view = v < n_views - 2 ? of_forecasts[(size_t)i * (n_views - 2) + v]
-                                                : of_past[2 * i + v - (n_views - 2)];
-            sides[(size_t)i * 2 * n_views + v] = isnan(view) ? -INFINITY : view;
-            sides[(size_t)i * 2 * n_views + n_views + v] = isnan(view) ? -INFINITY : -view;
-        }
-        recent[i] = mean;
-        recent[n + i] = deviation;
-        recent[2 * n + i] = newest[n_newest - 2];
-        is_still[i] = u->n_still[s] >= N_STILL && deviation <= 1e-12 * fabs(mean);
+        if (c->n[i] + 1 < r->rules->n_warmup)
+            c->score[i] = NAN;
+        c->forecast[i] = c->base[i] + c->shown[i];
+        c->lower[i] = c->forecast[i] - half;
+        c->upper[i] = c->forecast[i] + half;
+        c->is_drift[i] = 0;
+        stops |= c->is_full[i] = put_into_block(r, i);
     }
-    return 0;
+    return stops;
 }

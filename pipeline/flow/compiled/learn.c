@@ -1,6 +1,5 @@
-/* What flow/engine.py learns of every stream beside scores and forecasters: what is usual of it, its scale, its season.
- *
- * Optional: where it was not built numpy does the same to the last bit.
+/* What flow/engine.py learns of every stream from readings already judged: what is usual of it, its scale, its season;
+ * and what it lets others learn.
  */
 #include "tick.h"
 
@@ -12,7 +11,7 @@ static int64_t modulo(int64_t a, int64_t n)
 }
 
 /* UsualSpread.learn. */
-static void learn_usual(const Usual *u, int64_t s, double mean, double deviation, double spread, int64_t n)
+static void learn_spread(const UsualSpread *u, int64_t s, double mean, double deviation, double spread, int64_t n)
 {
     const double usual = u->usual_spread[s], bound = n < 60 ? INFINITY : 3.0 * spread;
     u->usual_spread[s] = usual + clip(deviation - usual, -bound, bound) / (n + 1 < 2000 ? n + 1 : 2000);
@@ -72,7 +71,7 @@ static void bridge(const Season *se, int64_t s, double *ring, int64_t n_cells, i
 }
 
 /* Season.learn. */
-static void learn_season(const Season *se, int64_t s, int n_ring, double time, double value, const double *paces)
+static void learn_season(const Season *se, int64_t s, int64_t n_ring, double time, double value, const double *paces)
 {
     const double place = (time - se->anchor_s[s]) / se->bin_s[s], place_left = se->place[s], mean_left = se->mean[s];
     const int64_t entered = bin_of(place), left = se->bin[s], n_cells = se->n_bins[s] + N_BEHIND;
@@ -98,26 +97,79 @@ static void learn_season(const Season *se, int64_t s, int n_ring, double time, d
     se->newest_s[s] = time;
 }
 
-/* What engine._learn does to these parts; the spreads before go to spreads, [n].
+/* engine._learn_usual.
  *
- * paces are what a usual change of the season is multiplied by where a change is less, as much, more: numpy's own
+ * The season's paces are what a usual change of it is multiplied by where a change is less, as much, more: numpy's own
  * exponentials, since it walks until it meets a change exactly, and then one bit decides.
  */
-int ft_learn(const Scaling *sc, const Usual *u, const Season *se, const int64_t *slots, int first, int n, int capacity,
-             int n_ring, const double *paces, const double *times, const double *values, const int64_t *before, const double *means,
-             const double *deviations, const uint8_t *is_taught, double *spreads)
+void learn_usual(const Run *r)
 {
-    if (!all_fit(slots, first, n, capacity))
+    const Columns *c = r->columns;
+    const Scaling *sc = r->shard->scaling;
+    for (int i = 0; i < r->n; i++) {
+        const int64_t s = c->slots[i];
+        double spread = spread_of(sc, s);
+        if (c->n[i] == 1) /* of one reading the floor is no measure */
+            spread = most(spread, fabs(c->value[i] - sc->mean[s]));
+        learn_spread(r->shard->usual, s, c->mean[i], c->deviation[i], spread, c->n[i]);
+        learn_scale(sc, s, c->value[i], c->n[i], c->is_taught[i]);
+        learn_season(r->shard->season, s, r->sizes->n_ring, c->time[i], c->value[i], r->rules->paces_of_season);
+        c->spread[i] = spread;
+    }
+}
+
+/* Counters.learn, of one stream: says whether it has just shown that it is a counter. */
+static int learn_counter(const Counters *k, int64_t s, double reading, int64_t n)
+{
+    k->n_rises[s] += n > 0 && reading > k->last[s];
+    k->n_falls[s] += n > 0 && reading < k->last[s];
+    k->last[s] = reading;
+    if (n + 1 < 256 || ((n + 1) & n))
+        return 0;
+    return k->n_falls[s] == 0 && k->n_rises[s] >= 0.25 * n && !k->is_counter[s];
+}
+
+/* Say which readings may teach what: engine._learn. */
+static void choose(const Run *r)
+{
+    const Columns *c = r->columns;
+    for (int i = 0; i < r->n; i++) {
+        const int64_t s = c->slots[i];
+        const int is_apart = c->event[i] == EVENT_OPEN || !r->shard->episodes->is_open[s];
+        c->is_fit[i] = !(r->shard->verdicts->bits[s] & STUCK) && c->is_certain[i];
+        c->is_taught[i] = c->is_fit[i] && !r->shard->quarantine->is_held[s];
+        c->is_counted[i] = c->is_fit[i] && !isnan(c->next_reading[i]); /* not soon after a start or gap */
+        c->is_usual[i] = c->n[i] >= r->rules->n_settled && c->is_fit[i] && is_apart;
+    }
+}
+
+/* Stops where a change is accepted, a drift followed, a counter found, a season due, a scale young, and for context. */
+int learn(const Run *r)
+{
+    const Columns *c = r->columns;
+    const Others *o = r->others;
+    const int n = (int)r->n, capacity = (int)r->sizes->capacity, n_members = (int)r->sizes->n_members;
+    const int n_places = (int)r->sizes->n_places;
+    int stops = r->sizes->n_context > 0;
+    choose(r);
+    if (o->surprise_learn(r->shard->surprise, c->slots, 0, n, capacity, n_members, n_places,
+                          (int)r->rules->surprise_remembers, c->sides, c->sizes, c->is_counted))
+        return -1;
+    if (o->budget_learn(r->shard->budget, c->slots, 0, n, capacity, n_places, (int)r->rules->budget_remembers, c->score,
+                        c->level, c->is_usual))
+        return -1;
+    learn_usual(r);
+    if (o->league_learn(r->shard->league, c->slots, 0, n, capacity, c->value, c->spread))
         return -1;
     for (int i = 0; i < n; i++) {
-        const int64_t s = slot_of(slots, first, i);
-        double spread = spread_of(sc, s);
-        if (before[i] == 1) /* of one reading the floor is no measure */
-            spread = most(spread, fabs(values[i] - sc->mean[s]));
-        learn_usual(u, s, means[i], deviations[i], spread, before[i]);
-        learn_scale(sc, s, values[i], before[i], is_taught[i]);
-        learn_season(se, s, n_ring, times[i], values[i], paces);
-        spreads[i] = spread;
+        const int64_t s = c->slots[i], after = c->n[i] + 1;
+        const int is_power = (after & c->n[i]) == 0;
+        if (!c->is_taught[i])
+            r->shard->windows->is_taught[place_of(r->shard->windows, s, r->sizes->width, 0)] = 0;
+        c->is_shown[i] = learn_counter(r->shard->counters, s, c->reading[i], c->n[i]);
+        stops |= c->is_accepted[i] || (c->is_drift[i] && c->is_taught[i]) || c->is_shown[i];
+        stops |= after >= 8 && is_power;
+        stops |= after >= 64 && after % 1024 == 0;
     }
-    return 0;
+    return stops;
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.core.compiled import load, plain, pointer
+from pipeline.core.compiled import addresses, load, plain, pointer
 from pipeline.core.records import F32, F64, I32
 from pipeline.forecast.network import Network
 
@@ -49,14 +49,19 @@ def instructions() -> str | None:
         >>> instructions() in (None, "baseline", "AVX2", "AVX-512")
         True
     """
-    return None if _library() is None else _LEVELS[_level()]
+    return None if _library() is None else _LEVELS[level()]
 
 
 @cache
-def _level() -> int:
+def level() -> int:
     """Return the best instructions that this processor has."""
     library = _library()
     return 0 if library is None else int(library.ft_level())
+
+
+def functions() -> dict[str, int | None]:
+    """Return where its step lies, for the flow's helper."""
+    return addresses(_library(), {"step": "ft_step"})
 
 
 def serves(network: Network) -> bool:
@@ -116,7 +121,7 @@ def step(network: Network, weights: F32, group_of: I32, x: F32, state: F32) -> t
     )
     sizes = (n_streams, n_members, n_inputs, network.stack.n_hidden, network.n_weights, n_groups)
     library = _library()
-    _check(holds=library is not None and library.ft_step(_level(), *sizes, *arrays) == 0)
+    _check(holds=library is not None and library.ft_step(level(), *sizes, *arrays) == 0)
     return out, new
 
 
@@ -142,5 +147,5 @@ def _call(name: str, *arguments: object) -> None:
     library = _library()
     if library is None:
         raise RuntimeError("the compiled helper is not there: serves() says so")
-    if getattr(library, name)(_level(), *arguments):
+    if getattr(library, name)(level(), *arguments):
         raise MemoryError

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.columns import SlotArrays
-from pipeline.core.compiled import load, plain, pointer, streams
+from pipeline.core.compiled import addresses, load, plain, pointer, streams
 from pipeline.core.records import F64, I8, Slots
 
 _VERSION = 1  # of what lies between here and league.c
@@ -65,6 +65,12 @@ def _library() -> ctypes.CDLL | None:
 def serves() -> bool:
     """Say whether it is there."""
     return _library() is not None
+
+
+def functions() -> dict[str, int | None]:
+    """Return where its functions lie, for the flow's helper."""
+    names = ("league_shown", "league_learn", "league_foretell", "league_join")
+    return addresses(_library(), {name: f"ft_{name}" for name in names})
 
 
 def learn(league: SlotArrays, ix: Slots, value: F64, spread: F64) -> None:

@@ -102,14 +102,17 @@ def test_streams_that_are_not_there_and_columns_too_short_are_refused() -> None:
         surprise.score(slice(0, 1), found_by(np.random.default_rng(1), 1, 2, 0), np.array([5]))
 
 
-def test_columns_are_in_the_order_of_the_c_structure() -> None:
-    text = re.search(r"typedef struct \{(.*?)\} Surprise;", SOURCE.read_text(), re.DOTALL)
-    assert text
-    lines = re.findall(r"(double|float|int32_t|int64_t) (.*?);", text[1])
-    columns = [(kind, name.strip(" *")) for kind, names in lines for name in names.split(",")]
+def test_columns_are_in_the_order_of_the_c_structures() -> None:
     kinds = {np.float32: "float", np.int32: "int32_t", np.int64: "int64_t"}
-    assert columns == [(kinds[dtype], name) for name, (dtype, _) in compiled.surprise_layout(16, N_PLACES).items()]
-    assert list(compiled.history_layout(16, N_PLACES)) == [name for _, name in columns[:5]]
+    found = {}
+    for path in sorted(SOURCE.parent.glob("*.[hc]")):
+        for text, name in re.findall(r"typedef struct \{([^}]*)\} (\w+);", path.read_text()):
+            lines = re.findall(r"(double|float|int32_t|int64_t) (.*?);", text)
+            found[name] = [(kind, each.strip(" *")) for kind, names in lines for each in names.split(",")]
+    for name, layout in (("Surprise", compiled.surprise_layout(16, N_PLACES)), ("Budget", compiled.budget_layout(128))):
+        columns = found["History"] + found[name]
+        assert columns == [(kinds[dtype], each) for each, (dtype, _) in layout.items()]
+    assert list(compiled.history_layout(16, N_PLACES)) == [name for _, name in found["History"]]
 
 
 @pytest.mark.parametrize(("n_places", "n_members"), [(256, 1), (12, 1), (8, 1), (128, 8)])

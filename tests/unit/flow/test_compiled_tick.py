@@ -2,33 +2,26 @@
 
 import copy
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import DTypeLike
 
-from pipeline.core.columns import SlotArrays
-from pipeline.core.records import F64, I64, Readings, Slots
+from pipeline.core.records import F64, Batch, Readings, Steps
 from pipeline.core.settings import Settings
-from pipeline.detect.views import Recent
 from pipeline.flow import compiled
-from pipeline.flow.arrival import Arrival
-from pipeline.flow.engine import _learn_usual
-from pipeline.flow.forecasting import advance
-from pipeline.flow.scoring import _look
-from pipeline.flow.state import Model, State
-from pipeline.forecast.features import N_OUTLOOK
+from pipeline.flow.compiled import columns
+from pipeline.flow.engine import update
+from pipeline.flow.state import State
 from pipeline.runtime.session import Session
 
 HEADER = Path(compiled.__file__).with_name("tick.h")
-SETTINGS = {
-    "streams": {"window_len": 128},
-    "forecast": {"horizon_long": 40, "ensemble": 2, "context": [{"stream": "s1", "inputs": ["s0"]}]},
-}
-N_STREAMS, N_READINGS = 12, 300
-WHO = [np.arange(N_STREAMS), np.array([3]), np.array([0, 2, 7, 11]), np.arange(4, 9)]
+SMALL = {"n_warmup": 100, "n_settled": 100, "n_quarantine": 40, "quarantine_level": 4, "n_rest": 5}
+N_STREAMS, N_READINGS = 12, 600
+LSTM = {"horizon_long": 40, "ensemble": 2, "context": [{"stream": "s1", "inputs": ["s0"]}]}
+FORECASTS = {"lstm": LSTM, "alone": {}, "gru": {"cell": "gru", "hidden": 5, "ensemble": 2}}
 needs_helper = pytest.mark.skipif(
     not compiled.serves(Session(Settings()).model), reason="the compiled helper was not built: no C compiler"
 )
@@ -43,7 +36,7 @@ def signals() -> F64:
     found[:, 3] = np.cumsum(rng.poisson(2, N_READINGS)) * 1e6  # a counter
     found[:, 4] = np.where(rng.random(N_READINGS) < 0.03, 1e9, found[:, 4] * 1e-6)
     found[:, 5] = np.round(found[:, 5]) - 4
-    found[:270, 6] = np.nan  # young
+    found[:-30, 6] = np.nan  # young
     found[-1:, 7] = np.nan  # one reading fewer
     found[200:260, 8] = np.nan  # a gap
     found[:-3, 9] = np.nan  # younger
@@ -51,127 +44,139 @@ def signals() -> F64:
     return found
 
 
-@pytest.fixture(name="driven", scope="module")
-def _driven() -> tuple[Model, State]:
-    session = Session(Settings.model_validate(SETTINGS))
-    names, values = [f"s{i}" for i in range(N_STREAMS)], signals()
-    for part in np.array_split(np.arange(N_READINGS), 20):
-        row, stream = np.nonzero(~np.isnan(values[part]))
-        time: F64 = 1.7e9 + 900.0 * part[row].astype(np.float64)
-        flags = np.zeros(len(row), np.uint8)
-        session.process(Readings(names, stream.astype(np.int32), time, values[part][row, stream], flags), now=np.inf)
-    assert (session.state.season.n_bins[:4] > 0).any()
-    return session.model, session.state
+def settings_of(forecast: str) -> Settings:
+    detection = SMALL | {"false_alarms_per_stream": "1 per hour"}
+    streams = {"window_len": 128, "max_streams": N_STREAMS}
+    return Settings.model_validate({"streams": streams, "forecast": FORECASTS[forecast], "detection": detection})
 
 
-def run_of(slots: I64) -> Slots:
-    return slice(int(slots[0]), int(slots[-1]) + 1) if np.ptp(slots) + 1 == len(slots) else slots
+def batches(n_parts: int) -> list[Readings]:
+    """Return the readings of ``signals`` in parts, in each of them a stream's in a row, some times uncertain."""
+    names, values, rng = [f"s{i}" for i in range(N_STREAMS)], signals(), np.random.default_rng(2)
+    found = []
+    for part in np.array_split(np.arange(N_READINGS), n_parts):
+        stream, row = np.nonzero(~np.isnan(values[part]).T)
+        time: F64 = 1.7e9 + 900.0 * part[row].astype(np.float64) + rng.choice([0.0, 100.0], len(row))
+        flags = 2 * (rng.random(len(row)) < 0.02)  # TIME_UNCERTAIN
+        value = values[part][row, stream]
+        found.append(Readings(names, stream.astype(np.int32), time, value, flags.astype(np.uint8)))
+    return found
 
 
-def arrival(state: State, slots: I64) -> Arrival:
-    """Return the next readings of some streams."""
-    n, rng = len(slots), np.random.default_rng(1)
-    value, ix = rng.normal(size=n) * 3, run_of(slots)
-    time = state.windows.newest[slots] + rng.choice([900.0, 450.0, 1e7], n)
-    interval = time - state.windows.newest[slots]
-    never, always, before = np.zeros(n, np.bool_), np.ones(n, np.bool_), state.windows.n[slots].copy()
-    return Arrival(np.arange(n), ix, slots, time, value, np.zeros(n), value, before, interval, never, always)
+def play(forecast: str, parts: list[Readings]) -> tuple[Session, list[Steps]]:
+    session = Session(settings_of(forecast), has_detail=True)
+    return session, [session.process(readings, now=np.inf) for readings in parts]
 
 
 def assert_alike(one: State, other: State, *, rtol: float) -> None:
     for stage, part in one.parts().items():
         for name, array in part.arrays().items():
             theirs = other.parts()[stage].arrays()[name]
-            assert np.allclose(array, theirs, rtol=rtol, atol=0, equal_nan=True), f"{stage}.{name}"
+            assert np.allclose(array, theirs, rtol=rtol, atol=1e-12, equal_nan=True), f"{stage}.{name}"
 
 
 @needs_helper
-@pytest.mark.parametrize("slots", WHO, ids=["all", "one", "some", "run"])
-def test_what_is_looked_at_is_the_same(driven: tuple[Model, State], slots: I64) -> None:
-    model, state = driven[0], copy.deepcopy(driven[1])
-    theirs, readings = copy.deepcopy(state), arrival(state, slots)
-    ours = compiled.look(model, state, readings.ix, readings.time, readings.value)
-    found, recent, previous, is_still = _look(model, theirs, readings)
-    assert_alike(state, theirs, rtol=0)
-    for name in ("of_past", "sizes", "next_reading"):
-        assert np.array_equal(getattr(ours[0], name), getattr(found, name), equal_nan=True), name
-    for name in ("of_forecasts", "sides"):
-        np.testing.assert_allclose(getattr(ours[0], name), getattr(found, name), rtol=1e-11, err_msg=name)
-    for name in ("value", "mean", "deviation"):
-        assert np.array_equal(getattr(ours[1], name), getattr(recent, name)), name
-    assert np.array_equal(ours[2], previous)
-    assert np.array_equal(ours[3], is_still)
-
-
-@needs_helper
-@pytest.mark.parametrize("slots", WHO, ids=["all", "one", "some", "run"])
-def test_networks_are_advanced_alike(driven: tuple[Model, State], slots: I64, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, state = driven[0], copy.deepcopy(driven[1])
-    readings = arrival(state, slots)
-    compiled.look(model, state, readings.ix, readings.time, readings.value)
-    theirs, context = copy.deepcopy(state), np.ones((len(slots), 1), np.float32)
-    known = (readings.ix, slots, readings.value - 1, np.where(slots % 5 == 4, np.nan, readings.interval), context)
-    advance(model, state, *known)
+@pytest.mark.parametrize("forecast", FORECASTS)
+@pytest.mark.parametrize("n_parts", [20, 600])
+def test_ticks_are_those_of_the_engine(forecast: str, n_parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = batches(n_parts)
+    ours, steps = play(forecast, parts)
     monkeypatch.setattr(compiled, "serves", lambda _: False)
-    advance(model, theirs, *known)
-    assert_alike(state, theirs, rtol=1e-6)
-    for name in ("outlook", "context", "value"):
-        assert np.array_equal(getattr(state.windows, name), getattr(theirs.windows, name), equal_nan=True), name
-    assert np.allclose(state.pending.location, theirs.pending.location, rtol=1e-9, atol=1e-12, equal_nan=True)
-    seasons = [
-        state.season.ahead(slots, slots, state.windows.newest[slots] + 900.0),
-        compiled.ahead(state, slots, len(slots)),
-    ]
-    assert np.isfinite(seasons[0][0]).any() or len(slots) == 1, "there was a season to look back to"
+    theirs, expected = play(forecast, parts)
+    assert_alike(ours.state, theirs.state, rtol=1e-6)
+    for name in ("outcome", "health", "forecast", "lower", "upper", "score", "level", "event", "opened"):
+        one, other = (np.concatenate([getattr(step, name) for step in each]) for each in (steps, expected))
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12, err_msg=name)
+    for name in ("forecasts", "shown", "half_widths", "views"):
+        one, other = (np.concatenate([getattr(step.detail, name) for step in each]) for each in (steps, expected))
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9, err_msg=name)
+    opened, theirs_opened = (
+        [(event.event, event.stream, event.opened_s, event.onset_s) for step in each for event in step.events]
+        for each in (steps, expected)
+    )
+    assert opened == theirs_opened != []
+    told, theirs_told = ([str(event) for step in each for event in step.health_events] for each in (steps, expected))
+    assert told == theirs_told
+    assert ours.state.counters.is_counter.any(), "a counter was found"
+    assert (ours.state.season.n_bins > 0).any(), "a season was found"
 
 
 @needs_helper
-@pytest.mark.parametrize("slots", WHO, ids=["all", "one", "some", "run"])
-def test_what_is_usual_is_learnt_alike(driven: tuple[Model, State], slots: I64) -> None:
-    state, rng = copy.deepcopy(driven[1]), np.random.default_rng(len(slots))
-    theirs = copy.deepcopy(state)
-    for t in range(300):
-        readings = arrival(state, slots)
-        jump = rng.choice([0.3, 1.0, 1.0, 1.0, 3.0, 60.0, 500.0], len(slots)) * 900.0
-        readings = replace(readings, value=rng.standard_t(2, len(slots)), time=state.season.newest_s[slots] + jump)
-        deviation = np.where(rng.random(len(slots)) < 0.2, 0.0, rng.random(len(slots)))
-        recent, is_taught = Recent(readings.value, readings.value / 2, deviation), rng.random(len(slots)) < 0.9
-        before = readings.n if t % 10 else np.ones_like(readings.n)
-        ours = compiled.learn(state, readings.ix, readings.time, readings.value, before, recent, is_taught)
-        assert np.array_equal(ours, _learn_usual(theirs, replace(readings, n=before), recent, is_taught))
-    assert_alike(state, theirs, rtol=0)
-    assert np.array_equal(np.isnan(state.season.ring), np.isnan(theirs.season.ring))
+def test_where_columns_lie_is_looked_up_again_after_growth_and_with_other_settings() -> None:
+    session, _ = play("alone", batches(40)[:2])
+    desk = compiled.Desk.of(session.model, session.state)
+    assert compiled.Desk.of(session.model, session.state) is desk
+    for part in session.state.parts().values():
+        part.grow(64)
+    grown = compiled.Desk.of(session.model, session.state)
+    assert grown is not desk
+    session.take_settings(settings_of("alone"))
+    assert compiled.Desk.of(session.model, session.state) is not grown
+    assert copy.deepcopy(session.state).desk is None
 
 
 @needs_helper
-def test_streams_that_are_not_there_and_columns_too_short_are_refused(driven: tuple[Model, State]) -> None:
-    model, state = driven[0], copy.deepcopy(driven[1])
-    one = np.ones(1)
-    for ix in (np.array([state.capacity]), np.array([-1]), slice(state.capacity, state.capacity + 1)):
-        with pytest.raises(IndexError, match="not there"):
-            compiled.look(model, state, ix, one, one)
+def test_streams_that_are_not_there_and_columns_that_do_not_fit_are_refused() -> None:
+    session, _ = play("alone", batches(40)[:2])
+    desk, one = compiled.Desk.of(session.model, session.state), np.ones(1)
+    for slot in (session.state.capacity, -1):
+        batch = Batch(np.array([slot], np.int32), np.zeros(1, np.int64), one * 2e9, one, np.zeros(1, np.uint8))
+        with pytest.raises(IndexError, match="stream"):
+            list(desk.run(batch, np.zeros(1, np.int64), np.array([0, 1]), Steps.blank(1)))
+    with pytest.raises(IndexError, match="row"):
+        list(desk.run(batch, np.ones(1, np.int64), np.array([0, 1]), Steps.blank(1)))
     with pytest.raises(ValueError, match="do not fit"):
-        compiled.look(model, state, slice(0, 2), one, one)
-    with pytest.raises(ValueError, match="do not fit"):
-        compiled.inputs(state, slice(0, 1), np.ones((1, N_OUTLOOK)), np.ones((1, 2), np.float32), one, one)
-    with pytest.raises(ValueError, match="do not fit"):
-        compiled.foretell(model, state, slice(0, 1), np.ones((1, 3, 8), np.float32))
+        list(desk.run(batch, np.zeros(1, np.int64), np.array([0, 1]), Steps.blank(2)))
+    session.state.drift.block = np.zeros((session.state.capacity, 2, 4))
+    with pytest.raises(ValueError, match=r"Drift\.block"):
+        compiled.Desk.of(session.model, session.state)
 
 
-def test_columns_are_in_the_order_of_the_c_structures(driven: tuple[Model, State]) -> None:
-    state, kinds = driven[1], {"d": "double", "f": "float", "l": "int64_t", "i": "int32_t", "?": "uint8_t"}
-    layouts: Mapping[str, tuple[SlotArrays, compiled.Layout]] = {
-        "Windows": (state.windows, compiled.windows_layout(128, N_OUTLOOK, 1)),
-        "Pending": (state.pending, compiled.pending_layout(*state.pending.location.shape[1:])),
-        "Scaling": (state.scaling, compiled.SCALING),
-        "Usual": (state.usual, compiled.USUAL),
-        "Season": (state.season, compiled.season_layout(state.season.ring.shape[1])),
+def test_an_empty_batch_leaves_everything_as_it_is() -> None:
+    session, _ = play("alone", batches(40)[:2])
+    before = copy.deepcopy(session.state)
+    none = np.zeros(0)
+    empty = Batch(none.astype(np.int32), none.astype(np.int64), none, none, none.astype(np.uint8))
+    update(session.model, session.state, empty, np.inf)
+    assert_alike(session.state, before, rtol=0)
+
+
+def test_columns_are_in_the_order_of_the_c_structures() -> None:
+    session = Session(settings_of("lstm"))
+    state = session.state
+    kinds = {
+        "d": "double",
+        "f": "float",
+        "l": "int64_t",
+        "i": "int32_t",
+        "?": "uint8_t",
+        "b": "int8_t",
+        "H": "uint16_t",
     }
-    structures = dict(re.findall(r"typedef struct \{([^}]*)\} (\w+);", HEADER.read_text()))
-    assert {name: text for text, name in structures.items()}.keys() == layouts.keys()
-    for text, name in structures.items():
-        lines = re.findall(r"(\w+) (.*?);", text)
-        columns = [(kind, each.strip(" *")) for kind, names in lines for each in names.split(",")]
-        part, layout = layouts[name]
-        assert columns == [(kinds[np.dtype(dtype).char], each) for each, (dtype, _) in layout.items()]
-        assert len(part.table(layout)) == len(columns)
+    structures = {
+        name: [
+            (kind, each.strip(" *"))
+            for kind, names in re.findall(r"(?:const )?(\w+) ([^;]*);", text)
+            for each in names.split(",")
+        ]
+        for text, name in re.findall(
+            r"typedef struct \{([^}]*)\} (\w+);", re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
+        )
+    }
+
+    def typed(names: Iterable[str], dtype_of: Callable[[str], DTypeLike]) -> list[tuple[str, str]]:
+        return [(kinds[np.dtype(dtype_of(name)).char], name) for name in names]
+
+    for stage, names in (*columns.STAGES.items(), ("bank", columns.BANK)):
+        part = session.model.bank if stage == "bank" else getattr(state, stage)
+        own = structures.pop(type(part).__name__)
+        assert own == typed(names.split(), lambda name, part=part: getattr(part, name).dtype), stage  # type: ignore[misc]
+    tick = columns.of_tick(2, 1)
+    assert structures.pop("Columns") == typed(tick, lambda name: tick[name][0])
+    functions = re.findall(r"int \(\*(\w+)\)", HEADER.read_text())
+    assert functions == [field[0] for field in columns.Others._fields_]
+    structures.pop("Others")
+    for structure in (columns.Shard, columns.Rows, columns.Sizes, columns.Rules, columns.Run):
+        theirs = [re.sub(r"\[.*", "", name) for _, name in structures.pop(structure.__name__)]
+        assert theirs == [field[0] for field in structure._fields_]
+    assert not structures

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(params=LEVELS)
 def _level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    best = compiled._level()  # noqa: SLF001
+    best = compiled.level()
     if request.param > best:
         pytest.skip(f"this processor has no such instructions: level {best}")
-    monkeypatch.setattr(compiled, "_level", lambda: request.param)
+    monkeypatch.setattr(compiled, "level", lambda: request.param)
 
 
 def made(
