@@ -1,7 +1,7 @@
 """What each stage of a tick costs, as a share of the tick: where the time goes.
 
-Comes in: nothing. Goes out: a line per stage. Each stage's function is timed where the spine calls it; the best of
-a few rounds counts, and what the stages leave is the spine's own.
+Comes in: nothing. Goes out: a line per stage. Each stage's function is timed where the spine calls it, or by the
+compiled helper; the best of a few rounds counts, and what the stages leave is the spine's own.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,22 +13,23 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluate.bench import warmed_up, white_noise
-from pipeline.flow import engine, forecasting, scoring
+from pipeline.flow import compiled, engine, forecasting, quick_ticks
+from pipeline.runtime.session import Session
 
 N_STREAMS = 1_000
 _TICKS, _ROUNDS = 20, 5
-#: Stage, and where the function lies that does it; the last ones are part of one before.
+#: Stage, and where the function lies that does it; the last one is part of one before.
 _STAGES = (
-    ("gate", engine, "gate"),
     ("arrive", engine, "arrive"),
     ("judge", engine, "judge"),
     ("health", engine, "watch"),
-    ("report", engine, "_report"),
+    ("report", engine, "report"),
     ("learn", engine, "_learn"),
     ("forecast", engine, "advance"),
-    ("judge: views", scoring, "look"),
     ("forecast: networks", forecasting, "step"),
 )
+#: Stage of each phase of the compiled helper.
+_PHASES = ("arrive", "judge", "judge", "health", "report", "learn", "forecast", "forecast", "forecast")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def bench_stages(sharing: str, n_streams: int = N_STREAMS, n_rounds: int = _ROUN
     best, least_s = dict[str, float](), np.inf
     for _ in range(n_rounds):
         batch, seconds = next(batches), dict[str, float]()
-        with _timed(seconds):
+        with _timed(session, seconds):
             began_s = perf_counter()
             session.process(batch, now=np.inf)
             took_s = perf_counter() - began_s
@@ -71,15 +72,25 @@ def bench_stages(sharing: str, n_streams: int = N_STREAMS, n_rounds: int = _ROUN
 
 
 @contextmanager
-def _timed(seconds: dict[str, float]) -> Iterator[None]:
+def _timed(session: Session, seconds: dict[str, float]) -> Iterator[None]:
     """Add up the seconds that each stage takes."""
-    kept = [(module, name, getattr(module, name)) for _, module, name in _STAGES]
+    is_compiled = compiled.serves(session.model)
+    stages = (("gate", engine, "gate"), *(() if is_compiled else _STAGES))
+    kept = [(module, name, getattr(module, name)) for _, module, name in stages]
+    rest = dict(quick_ticks.REST)
+    phases = compiled.Desk.of(session.model, session.state).keep_time() if is_compiled else np.zeros(0)
+    seconds.update(dict.fromkeys(("gate", *(stage for stage, _, _ in _STAGES)), 0.0))
     try:
-        for (stage, module, name), (_, _, work) in zip(_STAGES, kept, strict=True):
-            seconds[stage] = 0.0
+        for (stage, module, name), (_, _, work) in zip(stages, kept, strict=True):
             setattr(module, name, _clocked(work, stage, seconds))
+        for phase, work in rest.items():
+            quick_ticks.REST[phase] = _clocked(work, _PHASES[phase], seconds)
         yield
+        for phase, took_s in enumerate(phases.tolist()):
+            seconds[_PHASES[phase]] += took_s
+            seconds["forecast: networks"] += took_s if phase == compiled.STEPPED else 0.0
     finally:
+        quick_ticks.REST.update(rest)
         for module, name, work in kept:
             setattr(module, name, work)
 

@@ -9,7 +9,7 @@ from pipeline.detect.episodes import Seen
 from pipeline.detect.health_stuck import Step
 from pipeline.flow.adapting import Found, adapt
 from pipeline.flow.arrival import Arrival, meet
-from pipeline.flow.compiled import ADVANCED, ARRIVED, JUDGED, LEARNT, REPORTED, WATCHED, Desk
+from pipeline.flow.compiled import ARRIVED, JUDGED, LEARNT, REPORTED, STEPPED, WATCHED, Desk
 from pipeline.flow.reporting import tell_detail, tell_episodes
 from pipeline.flow.state import Model, State
 from pipeline.flow.verdicts import find
@@ -20,7 +20,7 @@ def run_ticks(model: Model, state: State, batch: Batch, order: I64, bounds: I64,
     """Run ticks, see ``engine``; tick k is rows ``order[bounds[k]:bounds[k + 1]]`` of the batch."""
     desk = Desk.of(model, state)
     for phase in desk.run(batch, order, bounds, steps):
-        _REST[phase](model, state, desk, steps, context)
+        REST[phase](model, state, desk, steps, context)
 
 
 def _arrival(desk: Desk) -> Arrival:
@@ -64,11 +64,11 @@ def _step(model: Model, state: State, desk: Desk, _steps: Steps, _context: F64) 
 
 
 #: What the compiled helper leaves to the functions above, by the phase that it has been through.
-_REST = {
+REST = {
     ARRIVED: _meet,
     JUDGED: _close_blocks,
     WATCHED: _find,
     REPORTED: _tell,
     LEARNT: _adapt,
-    ADVANCED: _step,
+    STEPPED: _step,
 }

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from pipeline.core.columns import SlotArrays
 from pipeline.core.compiled import load, plain
-from pipeline.core.records import I64, Batch, Slots, Steps
+from pipeline.core.records import F64, I64, Batch, Slots, Steps
 from pipeline.core.slots import as_run
 from pipeline.detect import budget, health_stuck, surprise
 from pipeline.detect import compiled as detect
@@ -42,7 +42,7 @@ _VERSION = 2  # of what lies between here and the C files
 _MOST_MEMBERS = 7  # as far as sums go in one order
 _THROUGH, _NOT_THERE = -1, -2
 #: Phases after which there may be something to do, in the order of ticks.c.
-ARRIVED, JUDGED, _DECIDED, WATCHED, REPORTED, LEARNT, ADVANCED = range(7)
+ARRIVED, JUDGED, _DECIDED, WATCHED, REPORTED, LEARNT, _ADVANCED, STEPPED, _FORETOLD = range(9)
 #: Readings of one tick at most: what is worked on lies in a cache, and takes little memory.
 AT_ONCE = 1024
 _KEEP_OF_RUNS = np.array([health_stuck.KEEP], np.float64)
@@ -110,6 +110,12 @@ class Desk:
         is_same = self._model is model and self._settings is model.settings and self._capacity == state.capacity
         tables = zip(self._parts, self._tables, strict=True)
         return is_same and all(part.table(layout) is table for (part, layout), table in tables)
+
+    def keep_time(self) -> F64:
+        """Return the seconds that each phase takes from now on, in the order of ticks.c; they grow."""
+        self._seconds = np.zeros(_FORETOLD + 1)
+        self._run.seconds = self._seconds.ctypes.data
+        return self._seconds
 
     @property
     def ix(self) -> Slots:

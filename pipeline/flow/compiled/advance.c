@@ -151,12 +151,18 @@ static int step(const Run *r)
     return 0;
 }
 
-/* forecasting.advance, up to what the networks put out. Stops where these are not the helper's business. */
+/* forecasting.advance, up to the networks' inputs. */
 int advance(const Run *r)
 {
     if (look_ahead(r))
         return -1;
     see(r);
+    return 0;
+}
+
+/* Stops where networks are not the helper's business. */
+int networks(const Run *r)
+{
     return r->others->step ? step(r) : 1;
 }
 

@@ -148,6 +148,6 @@ class Run(ctypes.Structure):
     """As in tick.h."""
 
     _fields_ = [
-        *_pointers("shard sizes rules others rows columns"),
+        *_pointers("shard sizes rules others rows columns seconds"),
         *_each(ctypes.c_int64, "tick n_ticks phase first n"),
     ]

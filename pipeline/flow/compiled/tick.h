@@ -209,6 +209,7 @@ typedef struct {
     const Others *others;
     const Rows *rows;
     const Columns *columns;
+    double *seconds; /* that each phase took, NULL where nobody asks */
     int64_t tick, n_ticks, phase, first, n; /* n rows from first on are of this tick */
 } Run;
 
@@ -223,6 +224,7 @@ int watch(const Run *r);
 int report(const Run *r);
 int learn(const Run *r);
 int advance(const Run *r);
+int networks(const Run *r);
 int foretell(const Run *r);
 
 /* judge.c: the views. */
