@@ -11,7 +11,6 @@ from pipeline.core.seeds import uniforms
 from pipeline.core.settings import Settings
 from pipeline.flow.cutting import lay_out
 from pipeline.flow.lessons import Lesson
-from pipeline.forecast.network import Network
 from pipeline.forecast.training import Windows
 
 MAX_STREAMS_PER_BATCH = 8  # a shared network's minibatch grows with its streams up to this
@@ -35,26 +34,27 @@ class Curriculum:
         self._length = settings.training.window
         self._members = _by_network(lesson, self._length + 2)
         self._streams = np.sort(np.concatenate(self._members))
+        #: Windows in a minibatch of each network.
+        self.n_rows = settings.training.batch * min(max(map(len, self._members)), MAX_STREAMS_PER_BATCH)
         self._laid = lay_out(lesson, settings, self._streams, int(lesson.n_held[self._streams].max()))
 
-    def minibatches(self, n_steps: int) -> Windows:
+    def minibatches(self, n_steps: int, networks: slice) -> Windows:
         """Draw the windows of all minibatches: every stream of a network alike, half of them recent.
 
         Args:
             n_steps: How many minibatches.
+            networks: For which of the lesson.
 
         Returns:
             Windows of each member of each network, minibatch after minibatch, shape (G * E, windows, ...).
         """
         lesson, length = self._lesson, self._length
         n_members = lesson.weights.shape[1]
-        n_rows = self._settings.training.batch * min(max(map(len, self._members)), MAX_STREAMS_PER_BATCH)
-        n_draws = n_steps * n_rows
-        offset = (lesson.n_rounds.astype(np.uint64) + np.uint64(1)) << _DRAWS_PER_ROUND
-        draws = uniforms(lesson.key, 2 * n_members * n_draws, offset).reshape(-1, n_members, 2, n_draws)
-        rows = np.stack(
-            [own[(u * len(own)).astype(np.int64)] for own, u in zip(self._members, draws[:, :, 0], strict=True)]
-        )
+        n_draws = n_steps * self.n_rows
+        offset = (lesson.n_rounds[networks].astype(np.uint64) + np.uint64(1)) << _DRAWS_PER_ROUND
+        draws = uniforms(lesson.key[networks], 2 * n_members * n_draws, offset).reshape(-1, n_members, 2, n_draws)
+        members = zip(self._members[networks], draws[:, :, 0], strict=True)
+        rows = np.stack([own[(u * len(own)).astype(np.int64)] for own, u in members])
         n_held = lesson.n_held[rows]
         newest = n_held - length - 1  # latest start whose first target has been read
         is_recent = np.arange(n_draws) % 2 == 0
@@ -93,14 +93,24 @@ class Curriculum:
         return rows, np.stack([place // len(own) for own in self._members])
 
 
-def dropout_draws(lesson: Lesson, network: Network, n_batches: int, n_rows: int) -> F64:
-    """Draw what dropout needs, by each network's own random numbers, shape (minibatches, G * E, B, n_keep)."""
+def dropout_draws(lesson: Lesson, networks: slice, n_keep: int, n_batches: int, n_rows: int) -> F64:
+    """Draw what dropout needs, by each network's own random numbers.
+
+    Args:
+        lesson: Holds the networks.
+        networks: Which of them.
+        n_keep: Dropout factors per row.
+        n_batches: Minibatches.
+        n_rows: Windows in each.
+
+    Returns:
+        Shape (minibatches, G * E, B, n_keep).
+    """
     n_members = lesson.weights.shape[1]
-    n_draws = n_batches * n_members * n_rows * network.stack.n_keep
-    offset = _DROPOUT_DRAWS + (lesson.n_rounds.astype(np.uint64) << np.uint64(32))
-    draws = uniforms(lesson.key, n_draws, offset)
-    by_batch = draws.reshape(len(lesson.groups), n_batches, n_members, n_rows, -1).swapaxes(0, 1)
-    return by_batch.reshape(n_batches, -1, n_rows, network.stack.n_keep)
+    offset = _DROPOUT_DRAWS + (lesson.n_rounds[networks].astype(np.uint64) << np.uint64(32))
+    draws = uniforms(lesson.key[networks], n_batches * n_members * n_rows * n_keep, offset)
+    by_batch = draws.reshape(-1, n_batches, n_members, n_rows, n_keep).swapaxes(0, 1)
+    return by_batch.reshape(n_batches, -1, n_rows, n_keep)
 
 
 def is_held_out(number: I64) -> Bool:

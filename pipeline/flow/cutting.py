@@ -11,7 +11,7 @@ from pipeline.core.records import F32, F64, I64, Bool
 from pipeline.core.settings import Settings
 from pipeline.flow.forecasting import Scale, Seen, inputs
 from pipeline.flow.lessons import Lesson
-from pipeline.forecast.features import Z_BOUND, squash
+from pipeline.forecast.features import N_FEATURES, Z_BOUND, squash
 from pipeline.forecast.targets import ACTIVITY, N_TARGETS, Horizons, log_activity
 from pipeline.forecast.training import Windows
 
@@ -67,9 +67,13 @@ def lay_out(lesson: Lesson, settings: Settings, streams: I64, length: int, *, is
     """
     row = np.full(len(lesson.n), -1)
     row[streams] = np.arange(len(streams))
-    parts = np.array_split(streams, -(-len(streams) * length // _AT_ONCE))
-    blocks = [_block(lesson, settings, part, length, is_all_taught=is_all_taught) for part in parts]
-    x, y, is_known = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    shape = len(streams), length
+    x = np.empty((*shape, N_FEATURES + lesson.context.shape[2]), np.float32)
+    y, is_known = np.empty((*shape, N_TARGETS), np.float32), np.empty((*shape, N_TARGETS), np.bool_)
+    start = 0
+    for part in np.array_split(streams, -(-len(streams) * length // _AT_ONCE)):
+        own = slice(start, start := start + len(part))
+        x[own], y[own], is_known[own] = _block(lesson, settings, part, length, is_all_taught=is_all_taught)
     return Laid(row, lesson.n[streams] - length, x, y, is_known)
 
 

@@ -16,6 +16,7 @@ from pipeline.flow.forecasting import put_scale, rebuild
 from pipeline.flow.lessons import Lesson
 from pipeline.flow.schedule import readings_since, scale_now
 from pipeline.flow.state import Model, State
+from pipeline.forecast.backend import backend_for
 from pipeline.forecast.gate import Outcome, compare, is_finite, is_regression, verdict
 from pipeline.forecast.network import Network, network_for
 from pipeline.forecast.training import Weights, fine_tune
@@ -160,17 +161,31 @@ def teach(lesson: Lesson, settings: Settings) -> Taught:
 def _challengers(
     lesson: Lesson, settings: Settings, network: Network, curriculum: Curriculum, champion: F32
 ) -> Weights:
-    """Return what champions become by the lesson, each member on windows of its own."""
-    training, (n_groups, n_members, n_weights) = settings.training, champion.shape
+    """Return what champions become by the lesson, a few at a time: their windows are most of what a lesson takes."""
+    n_at_once = backend_for(network).N_AT_ONCE
+    parts = [
+        _taught(lesson, settings, network, curriculum, champion, slice(start, start + n_at_once))
+        for start in range(0, len(champion), n_at_once)
+    ]
+    names = (field.name for field in fields(Weights))
+    return Weights(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _taught(
+    lesson: Lesson, settings: Settings, network: Network, curriculum: Curriculum, champion: F32, networks: slice
+) -> Weights:
+    """Return what some champions become, each member on windows of its own."""
+    training, own = settings.training, champion[networks]
     is_young = lesson.n_due.max() < _N_YOUNG  # as lessons are parted by
     n_batches = training.steps * (2 if is_young else 1)
-    windows = curriculum.minibatches(n_batches)
     draws = None
     if network.has_dropout:
-        draws = dropout_draws(lesson, network, n_batches, windows.x.shape[1] // n_batches)
-    apart, together = (n_groups * n_members, 1, n_weights), champion.shape
-    n_steps = np.repeat(lesson.n_steps, n_members)
-    before = Weights(champion.reshape(apart), lesson.m.reshape(apart), lesson.v.reshape(apart), n_steps)
+        draws = dropout_draws(lesson, networks, network.stack.n_keep, n_batches, curriculum.n_rows)
+    (n_groups, n_members, n_weights), together = own.shape, own.shape
+    apart = (n_groups * n_members, 1, n_weights)
+    n_steps = np.repeat(lesson.n_steps[networks], n_members)
+    before = Weights(own.reshape(apart), lesson.m[networks].reshape(apart), lesson.v[networks].reshape(apart), n_steps)
+    windows = curriculum.minibatches(n_batches, networks)
     after = fine_tune(network, before, windows, n_batches, training.learning_rate, draws)
     weights, m, v = (a.reshape(together) for a in (after.weights, after.m, after.v))
     return Weights(weights, m, v, after.n_steps[::n_members])

@@ -12,7 +12,13 @@ from pipeline.forecast.network import Network
 
 
 class Backend(Protocol):
-    """What ``compiled`` and ``by_torch`` both do, each with its own rounding."""
+    """What ``compiled`` and ``by_torch`` both do, each with its own rounding.
+
+    Attributes:
+        N_AT_ONCE: Groups that are best fine-tuned with one call: more are no faster, and their windows take memory.
+    """
+
+    N_AT_ONCE: int
 
     def step(self, network: Network, weights: F32, group_of: I32, x: F32, state: F32) -> tuple[F32, F32]:
         """Advance streams by one reading.

@@ -14,6 +14,7 @@ from pipeline.core.compiled import addresses, load, plain, pointer
 from pipeline.core.records import F32, F64, I32
 from pipeline.forecast.network import Network
 
+N_AT_ONCE = 8  # see ``backend.Backend``
 _VERSION = 2  # of what lies between here and lstm.c
 _LEVELS = {0: "baseline", 3: "AVX2", 4: "AVX-512"}
 
