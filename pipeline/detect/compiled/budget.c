@@ -16,12 +16,16 @@ typedef struct {
 int ft_budget_level(const Budget *b, const int64_t *slots, int first, int n, int capacity, double seconds,
                     const double *step_s, double *level)
 {
+    double usual_s = -1, wanted = 0; /* streams beside each other often have the same interval */
     if (!all_fit(slots, first, n, capacity))
         return -1;
     for (int i = 0; i < n; i++) {
         const int64_t s = slot_of(slots, first, i);
-        const double blocks = seconds / (BLOCK * most(step_s[s], 1e-3));
-        const double wanted = most(log10(most(isnan(blocks) ? 1e6 : blocks, 1.0)) - SPENT, 0.0);
+        if (step_s[s] != usual_s) {
+            const double blocks = seconds / (BLOCK * most(step_s[s], 1e-3));
+            wanted = most(log10(most(isnan(blocks) ? 1e6 : blocks, 1.0)) - SPENT, 0.0);
+            usual_s = step_s[s];
+        }
         const double prior = wanted + SPENT + PRIOR;
         double found = prior + 1.3;
         if (b->n_tail[s] > 0) {

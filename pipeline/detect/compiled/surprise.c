@@ -134,6 +134,7 @@ int ft_surprise_score(const Surprise *h, const int64_t *slots, int first, int n,
     static const double given[N_EACH] = {-0.3, -1.2, 0.4, 0.9, -0.05, -0.4, -0.05, 0.0};
     const int n_of_forecasts = N_OF_FORECASTS * n_members, n_side = n_of_forecasts + N_OF_PAST;
     const int n_tails = 2 * n_side + n_members + 1;
+    double age = 0;
     if (!all_fit(slots, first, n, capacity))
         return -1;
     for (int i = 0; i < n; i++, each += N_EACH) {
@@ -155,7 +156,8 @@ int ft_surprise_score(const Surprise *h, const int64_t *slots, int first, int n,
         vote += of_size(h, s, at + 2 * n_side + n_members, size[n_members]) * 0.4;
         vote += each[LEVEL] * 0.2;
         each[VOTE] = 1.8 * (vote - 1.4) + 3.3;
-        const double age = log10((double)between(before[i], 700, 14000) / 1000);
+        if (i == 0 || before[i] != before[i - 1])
+            age = log10((double)between(before[i], 700, 14000) / 1000);
         double largest = -INFINITY;
         for (int view = 0; view < N_EACH; view++) {
             const double found = each[view] > 0.0 ? most(each[view] + given[view], 0.0) : each[view];

@@ -50,10 +50,10 @@ static int look_ahead(const Run *r)
     const Windows *w = r->shard->windows;
     double *found = c->foretold;
     for (int i = 0; i < r->n; i++) {
-        const int64_t s = c->slots[i], before = place_of(w, s, r->sizes->width, 1);
+        const int64_t s = c->slots[i], before = place_before(r, i);
         const double step_s = r->shard->cadence->step_s[s];
         double *outlook = c->outlook + (size_t)i * N_OUTLOOK;
-        c->newest[i] = w->value[place_of(w, s, r->sizes->width, 0)];
+        c->newest[i] = w->value[c->place[i]];
         c->season_now[i] = w->value[before] + w->outlook[before * N_OUTLOOK + SEASON];
         ahead(r->shard->season, s, r->sizes->n_ring, w->newest[s] + (isnan(step_s) ? 0.0 : step_s), outlook);
         c->season_next[i] = outlook[SEASON];
@@ -80,18 +80,31 @@ static float bounded(double value)
     return isnan(found) ? 0.0f : found > FLT_MAX ? FLT_MAX : found < -FLT_MAX ? -FLT_MAX : found;
 }
 
-/* forecasting.inputs and features.features of one reading. */
-static void features(const double *z_ahead, double z, double change, double time, double ratio, float *x)
+/* Where a time lies in its day and week; readings of a tick often have the same. */
+typedef struct {
+    double time, ways[4];
+} Hour;
+
+static void turn_to(Hour *hour, double time)
 {
     const double day = time * (2 * 3.141592653589793 / 86400.0);
     const double week = (time - 4 * 86400.0) * (2 * 3.141592653589793 / (7 * 86400.0));
+    if (time == hour->time)
+        return;
+    hour->time = time;
+    hour->ways[0] = sin(day), hour->ways[1] = cos(day), hour->ways[2] = sin(week), hour->ways[3] = cos(week);
+}
+
+/* forecasting.inputs and features.features of one reading. */
+static void features(const double *z_ahead, double z, double change, const double *ways, double ratio, float *x)
+{
     const double found[N_FEATURES] = {
         z,
         change,
-        sin(day),
-        cos(day),
-        sin(week),
-        cos(week),
+        ways[0],
+        ways[1],
+        ways[2],
+        ways[3],
         clip(log(most(ratio, 1e-3)), -3.0, 3.0),
         z_ahead[SEASON],
         z_ahead[SEASON_HIGH],
@@ -113,8 +126,9 @@ static void see(const Run *r)
     const Pending *p = r->shard->pending;
     const int64_t n_context = r->sizes->n_context;
     float *x = c->x;
+    Hour hour = {.time = NAN};
     for (int i = 0; i < r->n; i++, x += N_FEATURES + n_context) {
-        const int64_t s = c->slots[i], at = place_of(w, s, r->sizes->width, 0);
+        const int64_t s = c->slots[i], at = c->place[i];
         const double value = w->value[at], middle = p->location_of_scale[s], spread = p->spread_of_scale[s];
         const double divisor = spread > 0 ? spread : INFINITY, z = squash(value, middle, divisor);
         double z_ahead[N_OUTLOOK];
@@ -128,7 +142,8 @@ static void see(const Run *r)
         double change = p->n_since[s] > 0 ? z - squash(c->previous[i], middle, divisor) : NAN;
         change = isnan(change) ? 0.0 : change;
         const double ratio = c->interval[i] / p->interval_of_scale[s];
-        features(z_ahead, z, change, w->newest[s], isnan(ratio) ? 1.0 : ratio, x);
+        turn_to(&hour, w->newest[s]);
+        features(z_ahead, z, change, hour.ways, isnan(ratio) ? 1.0 : ratio, x);
     }
 }
 
@@ -201,10 +216,13 @@ static void foretell_one(const Run *r, int i)
     const double log_of_spread = spread > 0 ? log(spread) : NAN;
     const float *out = r->columns->out + (size_t)i * n_members * N_OUTPUTS;
     float mean, log_spread;
+    int64_t places[N_TARGETS];
+    for (int k = 0; k < N_TARGETS; k++)
+        places[k] = number % lengths[k];
     for (int m = 0; m < n_members; m++) {
         int64_t ring = (s * n_members + m) * r->sizes->n_pending;
         for (int k = 0; k < N_TARGETS; ring += lengths[k], k++) {
-            const int64_t at = ring + number % lengths[k];
+            const int64_t at = ring + places[k];
             const double mu = out[m * N_OUTPUTS + 2 * k], own = out[m * N_OUTPUTS + 2 * k + 1];
             double size = exp(clip(own, -6.0, 4.0));
             p->location[at] = k == ACTIVITY ? clip(mu, -Z_BOUND, Z_BOUND) + log_of_spread

@@ -63,7 +63,7 @@ def of_tick(n_members: int, n_context: int) -> dict[str, tuple[DTypeLike, tuple[
     columns = (
         (_I8, "rows slots"),
         (_F8, "time reading base value"),
-        (_I8, "n"),
+        (_I8, "n place"),
         (_F8, "interval"),
         (_B, "is_gap is_certain is_mistaken"),
         (_I1, "who"),

@@ -1,6 +1,8 @@
 /* What flow/scoring.py does to a reading of every stream until it has a score: the forecasts that are due, the newest
  * readings, and what the views make of both.
  */
+#include <string.h>
+
 #include "tick.h"
 
 enum { N_RECENT = 60, N_SETTLING = 16, N_STILL = 180, N_IN_BLOCK = 8 };
@@ -34,8 +36,8 @@ static double shrunk(double value, double floor)
     return isnan(value) ? value : value > 0 ? found : value < 0 ? -found + 0.0 : 0.0;
 }
 
-/* Windows.push, and the newest n values, oldest first, as recent_values. */
-static void push(const Windows *w, int64_t s, int64_t width, double time, double value, int n, double *newest)
+/* Windows.push, and the newest n values, oldest first, as recent_values; returns where the newest lies. */
+static int64_t push(const Windows *w, int64_t s, int64_t width, double time, double value, int n, double *newest)
 {
     double *values = w->value + s * width;
     const int64_t at = w->n[s] % width;
@@ -44,10 +46,10 @@ static void push(const Windows *w, int64_t s, int64_t width, double time, double
     w->is_taught[s * width + at] = 1;
     w->newest[s] = time;
     w->n[s]++;
-    int64_t from = (at + 1 - n) % width;
-    from += from < 0 ? width : 0;
-    for (int i = 0; i < n; i++, from = from + 1 == width ? 0 : from + 1)
-        newest[i] = values[from];
+    const int64_t around = n - (at + 1) > 0 ? n - (at + 1) : 0; /* so many lie at the ring's end */
+    memcpy(newest, values + width - around, sizeof(double) * around);
+    memcpy(newest + around, values + at + 1 - (n - around), sizeof(double) * (n - around));
+    return s * width + at;
 }
 
 /* Recent.of; n readings of the 60 are there. */
@@ -101,11 +103,14 @@ static void look_at_forecasts(const Run *r, int i, const double *came, double fl
     const int n_members = (int)r->sizes->n_members;
     const int64_t s = c->slots[i], number = p->n_since[s], *lengths = r->sizes->lengths;
     double total = 0;
+    int64_t places[N_TARGETS];
+    for (int k = 0; k < N_TARGETS; k++)
+        places[k] = number % lengths[k];
     for (int m = 0; m < n_members; m++) {
         int64_t ring = (s * n_members + m) * r->sizes->n_pending;
         double *view = c->of_forecasts + ((size_t)i * n_members + m) * N_OF_FORECASTS;
         for (int k = 0; k < N_TARGETS; ring += lengths[k], k++) {
-            const int64_t at = ring + number % lengths[k];
+            const int64_t at = ring + places[k];
             const double scale = number < lengths[k] + N_SETTLING ? NAN : (double)p->scale[at];
             const double residual = isnan(scale) ? NAN : came[k] - p->location[at];
             view[k] = residual / (scale + (k == ACTIVITY ? 0.1 : floor));
@@ -144,7 +149,7 @@ void look(const Run *r)
     for (int i = 0; i < r->n; i++) {
         const int64_t s = c->slots[i];
         double came[N_TARGETS], *mean = c->mean + i, *deviation = c->deviation + i;
-        push(w, s, r->sizes->width, c->time[i], c->value[i], n_newest, newest);
+        c->place[i] = push(w, s, r->sizes->width, c->time[i], c->value[i], n_newest, newest);
         realised(newest + n_newest - lengths[LONG] - 1, lengths, r->shard->pending->spread_of_scale[s], came);
         recent_of(newest + n_newest - N_RECENT, w->n[s], mean, deviation);
         const double level = r->shard->scaling->mean[s], floor = 0.02 * spread_of(r->shard->scaling, s);
@@ -163,7 +168,7 @@ static int put_into_block(const Run *r, int i)
 {
     const Drift *drift = r->shard->drift;
     const Columns *c = r->columns;
-    const int64_t s = c->slots[i], before = place_of(r->shard->windows, s, r->sizes->width, 1);
+    const int64_t s = c->slots[i], before = place_before(r, i);
     double *block = drift->block + 2 * N_IN_BLOCK * s;
     if (c->n[i] < r->rules->n_settled)
         return 0;

@@ -165,7 +165,7 @@ int learn(const Run *r)
         const int64_t s = c->slots[i], after = c->n[i] + 1;
         const int is_power = (after & c->n[i]) == 0;
         if (!c->is_taught[i])
-            r->shard->windows->is_taught[place_of(r->shard->windows, s, r->sizes->width, 0)] = 0;
+            r->shard->windows->is_taught[c->place[i]] = 0;
         c->is_shown[i] = learn_counter(r->shard->counters, s, c->reading[i], c->n[i]);
         stops |= c->is_accepted[i] || (c->is_drift[i] && c->is_taught[i]) || c->is_shown[i];
         stops |= after >= 8 && is_power;

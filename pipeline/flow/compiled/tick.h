@@ -144,7 +144,7 @@ typedef struct {
 typedef struct {
     int64_t *rows, *slots;
     double *time, *reading, *base, *value;
-    int64_t *n;
+    int64_t *n, *place; /* place: of the reading in all rings of its length */
     double *interval;
     uint8_t *is_gap, *is_certain, *is_mistaken;
     int8_t *who;
@@ -245,9 +245,9 @@ static inline int64_t bin_of(double place)
     return (int64_t)floor(clip(place, -1e15, 1e15) + 0.5);
 }
 
-/* Where the newest but `back` reading of a stream lies. */
-static inline int64_t place_of(const Windows *w, int64_t s, int64_t width, int back)
+/* Where the reading before the newest of a stream lies, in its ring as in Columns.place. */
+static inline int64_t place_before(const Run *r, int i)
 {
-    const int64_t at = (w->n[s] - 1 - back) % width;
-    return s * width + (at < 0 ? at + width : at);
+    const int64_t place = r->columns->place[i];
+    return place > r->columns->slots[i] * r->sizes->width ? place - 1 : place + r->sizes->width - 1;
 }
