@@ -18,8 +18,10 @@ def run(
     SIGTERM or Ctrl-C scores what has arrived, sends pending alerts and exits with 0.
     """
     from pipeline.runtime.configuration import load_settings
+    from pipeline.runtime.heap import keep_little
     from pipeline.runtime.logs import configure_logging
 
+    keep_little()
     settings = load_settings(config)
     configure_logging(settings.runtime.log_level, sys.stdout)
 

@@ -16,14 +16,15 @@ from test_load import delays_s
 from pipeline.core.settings import parse_settings
 
 pytestmark = pytest.mark.broker
-#: Streams, network per, readings a second, readings of each stream before it is measured.
+#: Streams, network per, networks, readings a second, readings of each stream before it is measured.
 ROWS = (
-    (10, "stream", 10.0, 420),
-    (100, "stream", 100.0, 420),
-    (1000, "stream", 100.0, 130),
-    (1000, "stream", 1000.0, 420),
-    (1000, "fleet", 1000.0, 420),
-    (5000, "fleet", 5000.0, 130),
+    (10, "stream", 3, 10.0, 420),
+    (100, "stream", 3, 100.0, 420),
+    (1000, "stream", 3, 100.0, 130),
+    (1000, "stream", 3, 1000.0, 420),
+    (1000, "stream", 2, 1000.0, 420),
+    (1000, "fleet", 3, 1000.0, 420),
+    (5000, "fleet", 3, 5000.0, 130),
 )
 FILL_RATE, DAY_S = 5000.0, 86_400.0
 CONFIG = """
@@ -32,17 +33,17 @@ mqtt:
   topics: [{{topic: "plant/{{device}}/{{sensor}}", stream: "{{device}}/{{sensor}}"}}]
 metrics: {{port: {metrics_port}}}
 store: {{path: "{folder}/state"}}
-forecast: {{sharing: {sharing}}}
+forecast: {{sharing: {sharing}, ensemble: {ensemble}}}
 """
 
 
 class Plain(Box):
     """A daemon with the default settings."""
 
-    def use(self, port: int, sharing: str) -> None:
+    def use(self, port: int, sharing: str, ensemble: int) -> None:
         """Replace the configuration of the fault tests."""
-        names = {"port": port, "metrics_port": self.metrics_port, "folder": self.folder, "sharing": sharing}
-        self.config.write_text(CONFIG.format(**names))
+        names = {"port": port, "metrics_port": self.metrics_port, "folder": self.folder}
+        self.config.write_text(CONFIG.format(**names, sharing=sharing, ensemble=ensemble))
         self.settings = parse_settings(self.config.read_text(), str(self.config))
 
     @property
@@ -61,6 +62,13 @@ def pss_mb(pid: int | None) -> float:
     return int(re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[0]) / 1e3
 
 
+def most_mb(pid: int | None) -> float:
+    """Return the most that a process ever held, snapshots being written among it, MB."""
+    if pid is None:
+        return 0.0
+    return int(re.findall(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)[0]) / 1e3
+
+
 def cpu_s(pid: int | None) -> float:
     """Return the processor time of a process, seconds."""
     if pid is None:
@@ -74,9 +82,9 @@ def written_bytes(pid: int) -> int:
     return int(re.findall(r"^write_bytes: (\d+)", Path(f"/proc/{pid}/io").read_text(), re.MULTILINE)[0])
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}-{row[1]}-{row[2]:.0f}")
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]}-{row[1]}-{row[2]}-{row[3]:.0f}")
 def test_sizing(
-    row: tuple[int, str, float, int],
+    row: tuple[int, str, int, float, int],
     broker_with: Callable[[str], Any],
     box_at: Callable[..., Box],
     report: Callable[..., None],
@@ -84,11 +92,11 @@ def test_sizing(
     window_s = float(os.environ.get("FORETELL_SIZING_S", "0"))
     if not window_s:
         pytest.skip("make sizing runs it")
-    n_streams, sharing, rate, n_fill = row
+    n_streams, sharing, ensemble, rate, n_fill = row
     broker = broker_with(PATIENT_BROKER)
     box = box_at(broker.port, Plain)
     assert isinstance(box, Plain)
-    box.use(broker.port, sharing)
+    box.use(broker.port, sharing, ensemble)
     box.start()
     wait_until(lambda: box.status().get("mqtt", {}).get("subscribed"), "the daemon has subscribed")
     plan, ear = Plan(n_streams, rate, n_quiet=n_fill, every=150), Ear(broker.port)
@@ -106,7 +114,7 @@ def test_sizing(
     time.sleep(window_s)
     after = (time.monotonic(), cpu_s(pid), cpu_s(child), written_bytes(pid), fine_tunes(box))
     took_s, own_s, child_s, n_bytes, tuned = (np.array(after, object) - np.array(before, object)).tolist()
-    memory = pss_mb(pid), pss_mb(child)
+    memory, most = (pss_mb(pid), pss_mb(child)), (most_mb(pid), most_mb(child))
     n = load.finish()
     wait_until(lambda: box.metric(accepted) >= n, "all is scored")
     wait_until(lambda: box.metric("outbox_depth") == 0, "all is published")
@@ -117,6 +125,8 @@ def test_sizing(
         trainer_cores=round(child_s / took_s, 2),
         memory_mb=round(memory[0]),
         trainer_mb=round(memory[1]),
+        most_mb=round(most[0]),
+        trainer_most_mb=round(most[1]),
         written_gb_per_day=round(n_bytes / took_s * DAY_S / 1e9, 1),
         fine_tunes=int(tuned[0]),
         late=int(tuned[1]),
