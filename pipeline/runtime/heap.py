@@ -19,7 +19,8 @@ def keep_little() -> bool:
     if mallopt is None:
         return False
     wanted = ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, _MB), (_TRIM_THRESHOLD, 4 * _MB))
-    return sum(mallopt(name, value) for name, value in wanted) == len(wanted)  # each returns 1 where it was taken
+    n_taken: int = sum(mallopt(name, value) for name, value in wanted)
+    return n_taken == len(wanted)
 
 
 def give_back() -> bool:
