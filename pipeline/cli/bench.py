@@ -27,6 +27,7 @@ def bench(
     from pipeline.evaluate.bench import SHARINGS, bench_engine
     from pipeline.evaluate.bench_costs import bench_costs
     from pipeline.evaluate.bench_decode import bench_decode
+    from pipeline.evaluate.bench_live import bench_live, has_broker
     from pipeline.evaluate.bench_replay import bench_replay
     from pipeline.evaluate.bench_scrape import N_STREAMS, bench_scrape
     from pipeline.evaluate.bench_stages import bench_stages
@@ -38,6 +39,7 @@ def bench(
         decoding = bench_decode()
         replays = [bench_replay(sharing) for sharing in SHARINGS]
         scrapes = [bench_scrape(500), bench_scrape(N_STREAMS)]
+        lives = [bench_live(qos) for qos in (1, 0)] if has_broker() else []
     _print(
         "Engine, everything on but fine-tuning, one core",
         ("streams", "network per", "readings/s", "bare LSTM loop/s", "ratio"),
@@ -101,8 +103,19 @@ def bench(
             for each in scrapes
         ),
     )
+    _print(
+        "What the daemon takes from mosquitto, store and all but fine-tuning, beside paho and json.loads alone"
+        if lives
+        else "Not measured beside a bare MQTT client: mosquitto is not installed (apt-get install mosquitto)",
+        ("quality of service", "messages/s", "bare/s", "ratio", "lost"),
+        (
+            (str(each.qos), f"{each.per_s:,.0f}", f"{each.bare_per_s:,.0f}", f"{each.ratio:.0%}", str(each.n_lost))
+            for each in lives
+        ),
+    )
     if json_out is not None:
-        rows = [each.as_dict() for part in (results, stages, others, decoding, replays, scrapes) for each in part]
+        parts = (results, stages, others, decoding, replays, scrapes, lives)
+        rows = [each.as_dict() for part in parts for each in part]
         json_out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 

@@ -36,7 +36,7 @@ _TOLD = frozenset({"homeassistant", "last_will"})
 _REASONS = {skip: Reason(skip.value) for skip in Skip if skip.value in set(Reason)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen it takes three times as long to make
 class Decoded:
     """A message that was understood.
 

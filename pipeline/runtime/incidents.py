@@ -159,19 +159,21 @@ class _Arrived:
     def __init__(self, readings: Readings, steps: Steps) -> None:
         self._readings = readings
         self._outcome = steps.outcome
-        self._times: dict[str, F64] | None = None
+        self._time: F64 | None = None
+        self._place: dict[str, slice] = {}
 
     def newest_s(self, stream: str, until_s: float) -> float:
         """Return the newest event time of a stream's accepted readings, not after ``until_s``; -inf for none."""
-        if self._times is None:
+        if self._time is None:
             rows = np.flatnonzero(self._outcome == Outcome.ACCEPTED)
             rows = rows[np.lexsort((self._readings.time[rows], self._readings.stream[rows]))]
             streams, starts = np.unique(self._readings.stream[rows], return_index=True)
-            times = np.split(self._readings.time[rows], starts[1:])
-            self._times = {self._readings.names[i]: own for i, own in zip(streams.tolist(), times, strict=False)}
-        own = self._times.get(stream)
-        n = 0 if own is None else int(np.searchsorted(own, until_s, side="right"))
-        return float(own[n - 1]) if own is not None and n else -math.inf
+            self._time = self._readings.time[rows]
+            names = [self._readings.names[i] for i in streams.tolist()]
+            self._place = dict(zip(names, map(slice, starts.tolist(), [*starts[1:].tolist(), len(rows)]), strict=True))
+        own = self._time[self._place.get(stream, slice(0))]
+        n = int(np.searchsorted(own, until_s, side="right"))
+        return float(own[n - 1]) if n else -math.inf
 
 
 def _onset_s(event: EpisodeEvent) -> float:

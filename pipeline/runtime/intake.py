@@ -134,7 +134,8 @@ class _Batch:
 
     def _accept(self, message: Message, decoded: Decoded) -> None:
         self._outcomes["accepted" if decoded.readings or decoded.skipped else "metadata"] += 1
-        self._skipped.update(reason.value for reason in decoded.skipped)
+        if decoded.skipped:
+            self._skipped.update(reason.value for reason in decoded.skipped)
         self._priors.update(decoded.priors)
         self._requests.extend(decoded.requests)
         self._dead.extend(decoded.dead)

@@ -107,6 +107,7 @@ class Inbox:
         self._size_bytes = 0
         self._n_unacknowledged = 0
         self._waiting: deque[Message] = deque()
+        self._n_wanted = 1
         self._changed = Condition()
 
     @property
@@ -133,13 +134,14 @@ class Inbox:
         with self._changed:
             if message.receipt is None:
                 self._make_room(message.size_bytes)
-            elif not self._changed.wait_for(lambda: self._has_room(message.size_bytes), patience_s):
-                return False
-            else:
+            elif self._has_room(message.size_bytes) or self._wait_for_room(message.size_bytes, patience_s):
                 self._n_unacknowledged += 1
+            else:
+                return False
             self._waiting.append(message)
             self._size_bytes += message.size_bytes
-            self._changed.notify_all()
+            if len(self._waiting) >= self._n_wanted:  # each waking takes the interpreter from the network thread
+                self._changed.notify_all()
             return True
 
     def drain(self, max_messages: int, collect_s: float, wait_s: float) -> list[Message]:
@@ -166,6 +168,9 @@ class Inbox:
             self._n_unacknowledged < self._max_unacknowledged and self._size_bytes + size_bytes <= self._max_bytes
         )
 
+    def _wait_for_room(self, size_bytes: int, patience_s: float) -> bool:
+        return self._changed.wait_for(lambda: self._has_room(size_bytes), patience_s)
+
     def _make_room(self, size_bytes: int) -> None:
         """Drop the oldest that nobody sends again, until one more fits; there may be none."""
         while len(self._waiting) >= self._max_messages or self._size_bytes + size_bytes > self._max_bytes:
@@ -183,6 +188,6 @@ class Inbox:
         return message
 
     def _wait_for(self, n_messages: int, limit_s: float) -> None:
-        deadline = monotonic() + limit_s
+        deadline, self._n_wanted = monotonic() + limit_s, n_messages
         while len(self._waiting) < n_messages and (left_s := deadline - monotonic()) > 0:
             self._changed.wait(left_s)

@@ -8,7 +8,7 @@ what a payload means.
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import ParamSpec
 
@@ -108,17 +108,15 @@ class Connection:
         """Number of this connection; each attempt to connect has its own."""
         return self._epoch
 
-    def acknowledge(self, receipts: Iterable[Receipt]) -> None:
+    def acknowledge(self, receipts: Sequence[Receipt]) -> None:
         """Acknowledge messages, in the order given, but for those of earlier connections; returns at once.
 
         Packet identifiers begin anew with a session: a late acknowledgement would take away another message.
         """
         with self._epoch_lock:  # no connection begins meanwhile
-            for receipt in receipts:
-                if receipt.epoch == self._epoch:
-                    self.client.ack(receipt.mid, 1)
-                else:
-                    self.n_stale_acks += 1
+            fresh = [receipt.mid for receipt in receipts if receipt.epoch == self._epoch]
+            self.n_stale_acks += len(receipts) - len(fresh)
+            self.client.acknowledge(fresh)
 
     def guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
         """Return a callback whose errors are counted, and cost the connection: half a subscription would be deaf."""

@@ -7,12 +7,20 @@ because of an error: paho itself would end its thread, and nobody would hear. Re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from struct import Struct
 from typing import cast
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from pipeline.sources.buffered_socket import BufferedSocket
+
+#: Packets that have been read are handled for so long before paho does what else it does in a round, seconds.
+_READ_S = 0.1
+_MID_BYTES = 2
+_PUBACK = Struct("!BBH")  # MQTT 5.0, 3.4: nothing but the packet identifier where all went well
 
 
 class Client(paho.Client):
@@ -40,6 +48,26 @@ class Client(paho.Client):
         self.progressed_s = float("-inf")
         self.on_begin: Callable[[], None] = lambda: None
         self.on_broken: Callable[[], None] = lambda: None
+        self._buffer: BufferedSocket
+
+    def _create_socket(self) -> BufferedSocket:
+        """Connect. Four calls of the system for each packet would take as much time as all that paho does with it."""
+        self._buffer = BufferedSocket(super()._create_socket())
+        return self._buffer
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Handle what the socket has, and all packets that were read with it."""
+        until_s = time.monotonic() + _READ_S
+        code = super().loop_read(max_packets)
+        while code == MQTTErrorCode.MQTT_ERR_SUCCESS and self._buffer.n_held and time.monotonic() < until_s:
+            code = super().loop_read(max_packets)
+        return code
+
+    def acknowledge(self, mids: Sequence[int]) -> None:
+        """Acknowledge messages of quality of service 1, in the order given, with one write; from any thread."""
+        if mids:
+            packets = b"".join(_PUBACK.pack(paho.PUBACK, _MID_BYTES, mid) for mid in mids)
+            self._packet_queue(paho.PUBACK, packets, mids[-1], 1)
 
     def loop_misc(self) -> MQTTErrorCode:
         """Do what paho does once a round, a second apart at most while connected."""

@@ -17,6 +17,8 @@ from pipeline.core.records import F64, I64, U16
 SHORTEST_S, N_TO_OCTAVE, N_BINS = 0.125, 4, 96
 #: Pauses of a stream before it is judged; irregular ones must have been watched for so long, too, seconds.
 N_LEARNT, WATCHED_S = 32, 86_400.0
+#: A stream's limits are drawn anew at every eighth pause, and whenever one was beyond them.
+LEARN_EVERY = 8
 #: Pauses counted at most; then all counts are halved, so that what was long ago is forgotten.
 N_COUNTED = 2048
 #: Smallest limit, in usual pauses.
@@ -73,7 +75,8 @@ class Pauses(SlotArrays):
         for kept, newest in ((self.rest_s, pause[is_rest]), (self.rest_at, listened_s)):
             kept[at] = np.roll(kept[at], 1, axis=1)
             kept[at, 0] = newest
-        self._learn(slots, listened_s, settings)
+        n = self.counts[slots].sum(axis=1, dtype=np.int64)
+        self._learn(slots[is_rest | ((n >= N_LEARNT) & (n % LEARN_EVERY == 0))], listened_s, settings)
 
     def usual_s(self, slots: I64) -> F64:
         """Return the median of the pauses, seconds, shape (A,)."""
