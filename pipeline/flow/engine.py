@@ -36,7 +36,7 @@ _HEALTH_OF_OUTCOME = np.array(
     np.uint16,
 )
 #: Refusals that say something of the sensor; duplicates and retained messages are the network's doing.
-_TELLING_OUTCOMES = (Outcome.LATE, Outcome.FUTURE, Outcome.NOT_FINITE, Outcome.OUT_OF_RANGE)
+_IS_TELLING = np.isin(list(Outcome), (Outcome.LATE, Outcome.FUTURE, Outcome.NOT_FINITE, Outcome.OUT_OF_RANGE))
 
 
 def update(model: Model, state: State, batch: Batch, now: float, detail: Detail | None = None) -> tuple[State, Steps]:
@@ -59,7 +59,7 @@ def update(model: Model, state: State, batch: Batch, now: float, detail: Detail 
     steps.detail = detail
     steps.outcome[:] = gated.outcome
     steps.health[:] = _HEALTH_OF_OUTCOME[gated.outcome]
-    refused = np.isin(gated.outcome, _TELLING_OUTCOMES)
+    refused = _IS_TELLING[gated.outcome]
     steps.health[refused] |= state.verdicts.bits[batch.slot[refused]]  # as before this batch
     state.ledger.health[batch.slot[refused]] = steps.health[refused]
     context = context_values(state, batch, gated.rows)

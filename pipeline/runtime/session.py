@@ -25,6 +25,7 @@ from pipeline.flow.state import Model, State, new_model
 from pipeline.forecast.baselines import N_FORECASTERS, Forecaster
 from pipeline.forecast.gate import Outcome as FineTune
 
+_OUTCOMES = [outcome.name.lower() for outcome in Outcome]
 _MOST_LAG = 10  # fine-tunes behind at which the training budget counts as spent
 
 
@@ -120,7 +121,7 @@ class Session:
         self._has_detail = has_detail
         self.model = new_model(settings)
         self.state = State.empty(settings)
-        self.counts = dict.fromkeys((outcome.name.lower() for outcome in Outcome), 0)
+        self.counts = dict.fromkeys(_OUTCOMES, 0)
         self.fine_tunes = dict.fromkeys([*(outcome.name.lower() for outcome in FineTune), "rolled_back", "late"], 0)
         self.n_drifts = 0
         self.n_promised = 0.0
@@ -148,8 +149,8 @@ class Session:
         note_due(self.model, self.state)
         self.n_drifts += int(np.count_nonzero(steps.health & Health.DRIFT))
         self._promise(slots[steps.outcome == Outcome.ACCEPTED])
-        for outcome, n in enumerate(np.bincount(steps.outcome, minlength=len(Outcome))):
-            self.counts[Outcome(outcome).name.lower()] += int(n)
+        for outcome, n in zip(_OUTCOMES, np.bincount(steps.outcome, minlength=len(_OUTCOMES)).tolist(), strict=True):
+            self.counts[outcome] += n
         return steps
 
     def tell(self, priors: Mapping[str, Prior]) -> None:

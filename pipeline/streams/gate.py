@@ -71,9 +71,7 @@ def gate(batch: Batch, newest: F64, seen: F64, latest_s: float, max_abs_value: f
     good = np.flatnonzero(outcome == Outcome.ACCEPTED)
     order = good[np.lexsort((batch.seq[good], batch.time[good], batch.slot[good]))]
     slot, time = batch.slot[order].astype(np.int64), batch.time[order]
-    is_first = np.empty(len(order), np.bool_)  # of its slot in this batch
-    is_first[:1] = True
-    np.not_equal(slot[1:], slot[:-1], out=is_first[1:])
+    is_first = _differs_from_last(slot)
     is_repeat = np.zeros(len(order), np.bool_)
     is_repeat[1:] = ~is_first[1:] & (time[1:] == time[:-1])
     is_old = time <= newest[slot]
@@ -106,9 +104,17 @@ def _late_or_duplicate(outcome: I8, rows: I64, batch: Batch, seen: F64) -> None:
 def _into_ticks(outcome: I8, rows: I64, slot: I64) -> Gated:
     """Order accepted rows, sorted by (slot, time), by their rank within the slot."""
     n = len(rows)
-    starts = np.flatnonzero(np.r_[True, slot[1:] != slot[:-1]]) if n else np.zeros(0, np.int64)
-    lengths = np.diff(np.r_[starts, n])
-    rank = np.arange(n) - np.repeat(starts, lengths)
+    starts = np.flatnonzero(_differs_from_last(slot))
+    rank = np.arange(n) - np.repeat(starts, np.diff(starts, append=n))
     by_tick = np.argsort(rank, kind="stable")
-    bounds = np.r_[0, np.cumsum(np.bincount(rank))].astype(np.int64) if n else np.zeros(1, np.int64)
+    lengths = np.bincount(rank)
+    bounds = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=bounds[1:])
     return Gated(outcome, rows[by_tick], bounds)
+
+
+def _differs_from_last(slot: I64) -> Bool:
+    """Say where another stream's readings begin, shape (N,)."""
+    differs = np.ones(len(slot), np.bool_)
+    np.not_equal(slot[1:], slot[:-1], out=differs[1:])
+    return differs
