@@ -161,7 +161,7 @@ def _broker() -> Iterator[int]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "mosquitto.conf"
         config.write_text(_BROKER.format(port=port, host=HOST) + user, encoding="utf-8")
-        process = subprocess.Popen([program, "-c", str(config)])  # noqa: S603 - found on our own path
+        process = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)  # noqa: S603 - found on our own path
         try:
             yield port
         finally:

@@ -28,22 +28,16 @@ INLINE void NAME(columns)(int n_tile, int n_together, int j, int n_columns, int 
             *(U *)(out + s * n_out + j + n * LANES) = a[s][n];
 }
 
-/* out = x * kernel + bias, of n_together streams; n_out numbers lie between two of them. */
+/* out = x * kernel + bias, of n_together streams; n_out numbers lie between two of them. Beyond the columns up to a
+ * vector is read, which the weights of the outputs are there for, and written. */
 INLINE void NAME(product)(int n_together, int n_columns, int n_rows, const float *x, const float *kernel,
                           const float *bias, float *out, int n_out)
 {
     int j = 0;
     for (; j + TILE * LANES <= n_columns; j += TILE * LANES)
         NAME(columns)(TILE, n_together, j, n_columns, n_rows, x, kernel, bias, out, n_out);
-    for (; j + LANES <= n_columns; j += LANES)
+    for (; j < n_columns; j += LANES) /* whole vectors: what a compiler makes of a rest may differ by n_together */
         NAME(columns)(1, n_together, j, n_columns, n_rows, x, kernel, bias, out, n_out);
-    for (; j < n_columns; j++)
-        for (int s = 0; s < n_together; s++) {
-            float a = bias[j];
-            for (int row = 0; row < n_rows; row++)
-                a += x[s * n_rows + row] * kernel[(size_t)row * n_columns + j];
-            out[s * n_out + j] = a;
-        }
 }
 
 /* sigmoid in place, of n numbers and those beside them up to a whole vector. */

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.evaluate import bench_costs, bench_memory, bench_replay, bench_scrape, bench_stages
+from pipeline.evaluate import bench_costs, bench_live, bench_memory, bench_replay, bench_scrape, bench_stages
 from pipeline.evaluate.bench import Result, bench_engine, warmed_up
 from pipeline.evaluate.bench_costs import Cost
+from pipeline.evaluate.bench_live import LiveRate
 from pipeline.evaluate.bench_replay import ReplayCost
 from pipeline.evaluate.bench_scrape import ScrapeCost
 from pipeline.evaluate.bench_stages import StageCost
@@ -101,6 +102,9 @@ def test_the_command_prints_a_table_and_writes_json(
     whole = ReplayCost("fleet", 8e4, 1e5, 0.5, 0.7, 0.8)
     monkeypatch.setattr(bench_replay, "bench_replay", lambda sharing: replace(whole, sharing=sharing))
     monkeypatch.setattr(bench_costs, "bench_costs", lambda: [Cost("a restart, s", 3.0, "reading", 1.5, 2.0)])
+    live = LiveRate(1, 1000, 0, 6e3, 1e4, 99.0, 55.0, 0.6)
+    monkeypatch.setattr(bench_live, "bench_live", lambda qos: replace(live, qos=qos))
+    monkeypatch.setattr(bench_live, "has_broker", lambda: True)
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code
@@ -112,7 +116,7 @@ def test_the_command_prints_a_table_and_writes_json(
     scrapes = [row for row in json.loads(out.read_text()) if row.get("bench") == "scrape"]
     assert [row["n_with_series"] for row in scrapes] == [500, 5000]
     kinds = [row["bench"] for row in json.loads(out.read_text()) if "bench" in row]
-    assert kinds == ["stage", "stage", "cost", "replay", "replay", "scrape", "scrape"]
+    assert kinds == ["stage", "stage", "cost", "replay", "replay", "scrape", "scrape", "live", "live"]
     printed = capsys.readouterr().out
     assert "a restart, s" in printed
     assert all(f"{row['ratio']:.0%}" in printed for row in rows)
