@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 
 from pipeline.core.records import F64, Event, Health, Outcome, Readings, Steps
 from pipeline.core.settings import Settings, parse_settings
-from pipeline.detect import compiled as surprise
 from pipeline.flow import compiled as tick
 from pipeline.flow.snapshot import pack, pack_model, unpack, unpack_model
 from pipeline.flow.state import new_model
 from pipeline.forecast import compiled as lstm
-from pipeline.forecast.compiled import league
 from pipeline.forecast.network import network_for
 from pipeline.runtime.session import Session
 
@@ -107,12 +105,7 @@ def of_stream(steps: Steps, column: str, stream: int, n_streams: int) -> F64:
 def assert_alike(shard: Shard, found: F64, expected: F64, what: str) -> None:
     """Compare bit for bit, but where numpy and torch compute, whose sums depend on how many streams are at hand."""
     config = small(shard)
-    is_compiled = (
-        lstm.serves(network_for(config.forecast))
-        and league.serves()
-        and surprise.serves(config.detection.n_kept, config.forecast.ensemble)
-        and tick.serves(new_model(config))
-    )
+    is_compiled = lstm.serves(network_for(config.forecast)) and tick.serves(new_model(config))
     tolerance = 0.0 if is_compiled else 1e-6
     assert found == pytest.approx(expected, rel=tolerance, abs=tolerance, nan_ok=True), what
 
