@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.core.clock import Clock
 from pipeline.core.errors import ForetellError, UsageError
 from pipeline.core.priors import Prior
-from pipeline.core.records import EpisodeEvent, Readings
+from pipeline.core.records import EpisodeEvent, HealthEvent, Readings
 from pipeline.core.settings import Settings
 from pipeline.decode.memory import Memory
 from pipeline.decode.payloads import MAX_PAYLOAD_BYTES
@@ -75,7 +75,7 @@ class Daemon:
         session: Scores the readings; a new one by default.
         store: Keeps what must survive a restart, and is closed at the end; None keeps everything in memory.
         metrics_port: Overrides ``metrics.port``; 0 for any free port.
-        on_events: Called on the worker's thread with the episodes that opened or closed.
+        on_events: Called on the worker's thread with what opened or closed, and with verdicts that changed.
         reload: Reads the configuration again, for ``reload``.
         onlooker: Is shown what happens, and answers further paths of the endpoint: the status page.
 
@@ -97,7 +97,7 @@ class Daemon:
         session: Session | None = None,
         store: Store | None = None,
         metrics_port: int | None = None,
-        on_events: Callable[[list[EpisodeEvent]], None] | None = None,
+        on_events: Callable[[list[EpisodeEvent], list[HealthEvent]], None] | None = None,
         reload: Callable[[], Settings] | None = None,
         onlooker: Onlooker | None = None,
     ) -> None:
@@ -108,7 +108,7 @@ class Daemon:
         self._routes = checked_routes(settings)
         self._clock = clock or SystemClock()
         self._session = session or Session(settings)
-        self._on_events = on_events or (lambda _events: None)
+        self._on_events = on_events or (lambda _events, _health: None)
         self.inbox = Inbox(max(settings.runtime.inbox_messages, RECEIVE_MAXIMUM))
         alerts = settings.alerts
         commands = command_topic(alerts.topic_prefix, settings.site) if alerts.commands else ""
@@ -294,7 +294,8 @@ class Daemon:
         self._onlooker.take(news.told)
         if steps.events:
             self._telemetry.count_events(steps.events)
-            self._on_events(steps.events)
+        if steps.events or steps.health_events:
+            self._on_events(steps.events, steps.health_events)
         self._teller.tell_verdicts(steps.health_events)
 
     def _settle(self, messages: list[Message]) -> None:

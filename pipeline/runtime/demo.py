@@ -15,11 +15,11 @@ from rich.live import Live
 
 from pipeline.core.edge_settings import MqttSettings, TopicSettings
 from pipeline.core.errors import ForetellError
-from pipeline.core.records import EpisodeEvent
 from pipeline.core.settings import Settings
 from pipeline.runtime.broker import HOST, require_amqtt
-from pipeline.runtime.demo_report import DemoOutcome, alert_line, fault_line, moment
+from pipeline.runtime.demo_report import DemoOutcome, fault_line, finding_line, moment
 from pipeline.runtime.demo_table import fleet_table
+from pipeline.runtime.demo_verdict import Finding, found_s
 from pipeline.runtime.demo_watch import DaemonThread
 from pipeline.runtime.plant import TOPIC
 from pipeline.runtime.plant_process import PlantProcess
@@ -86,7 +86,7 @@ class _Run:
         self._process = process
         self._daemon = daemon
         self._screen = screen
-        self._alerts: list[EpisodeEvent] = []
+        self._findings: list[Finding] = []
         self._reached = -1
         self._n_readings = 0
         self._first_s = self._last_s = time.monotonic()
@@ -103,18 +103,18 @@ class _Run:
 
     def look(self) -> None:
         """Take what is new since the last look, and show it."""
-        view, alerts = self._daemon.view, self._daemon.new_alerts()
-        newest_s = max([*view.time.tolist(), *(alert.at_s for alert in alerts)], default=0.0)
+        view, findings = self._daemon.view, self._daemon.new_findings()
+        newest_s = max([*view.time.tolist(), *(each.at_s for each in findings)], default=0.0)
         self._reached = max(self._reached, round((newest_s - self._plant.start_s) / STEP_S))
         self._note_progress(int(view.n_readings.sum()))
-        self._alerts += alerts
-        self._screen.tell(self._reached, alerts)
+        self._findings += findings
+        self._screen.tell(self._reached, findings)
         self._screen.show(view, self._reached)
 
     def outcome(self, seed: int) -> DemoOutcome:
         """Return how it went so far."""
         seconds = self._last_s - self._first_s
-        return DemoOutcome(self._plant, seed, tuple(self._alerts), self._reached, self._n_readings, seconds)
+        return DemoOutcome(self._plant, seed, tuple(self._findings), self._reached, self._n_readings, seconds)
 
     def _note_progress(self, n_readings: int) -> None:
         if n_readings > self._n_readings:
@@ -132,7 +132,7 @@ class _Run:
 
 
 class _Screen:
-    """Faults and alerts as lines; on a terminal the fleet below them, live."""
+    """Faults, alerts and verdicts as lines; on a terminal the fleet below them, live."""
 
     def __init__(self, plant: Plant, console: Console) -> None:
         self._plant = plant
@@ -152,12 +152,12 @@ class _Screen:
             self._live.stop()
             self._live = None
 
-    def tell(self, reached: int, alerts: list[EpisodeEvent]) -> None:
-        """Print the faults that have struck and the alerts that came, in the order of event time."""
+    def tell(self, reached: int, findings: list[Finding]) -> None:
+        """Print the faults that have struck and what was found, in the order of event time."""
         struck = [fault for fault in self._untold if fault.start <= reached]
         del self._untold[: len(struck)]
         lines = [(float(self._plant.time_s(fault.start)), fault_line(self._plant, fault)) for fault in struck]
-        lines += [(alert.opened_s, alert_line(self._plant, alert)) for alert in alerts]
+        lines += [(found_s(each), finding_line(self._plant, each)) for each in findings]
         for _, line in sorted(lines, key=lambda timed: timed[0]):  # stable: a fault before what it causes
             _say(self._console, line)
 

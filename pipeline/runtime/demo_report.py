@@ -1,6 +1,6 @@
-"""What the demo tells: faults as they strike, alerts as they come, and the summary.
+"""What the demo tells: faults as they strike, alerts and verdicts as they come, and the summary.
 
-Comes in: the simulated plant, its faults and the alerts of the daemon. Goes out: lines of text and a
+Comes in: the simulated plant, its faults and what the daemon found. Goes out: lines of text and a
 JSON object. This module refuses to know processes, brokers and terminals.
 """
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.records import EpisodeEvent
+from pipeline.core.records import EpisodeEvent, HealthEvent
 from pipeline.core.settings import DetectionSettings
 from pipeline.detect.explain import SHORT_WORDS
-from pipeline.runtime.demo_verdict import Expected, Fate, Verdict, is_false, judge
+from pipeline.runtime.demo_verdict import Expected, Fate, Finding, Verdict, found_s, is_false, judge
 from pipeline.sources.simulator import STEP_S, Fault, Plant
 
 #: A fault is found while it lasts; one that is shorter than this, within so many of its stream's readings.
@@ -27,7 +27,7 @@ class DemoOutcome:
     Attributes:
         plant: The plant and its ground truth.
         seed: Its seed.
-        alerts: Episodes that opened, in order of time.
+        findings: Episodes that opened and verdicts that were raised, in order of time.
         reached: Newest step processed.
         n_readings: Readings accepted.
         seconds: Wall time from the first reading to the last.
@@ -35,7 +35,7 @@ class DemoOutcome:
 
     plant: Plant
     seed: int
-    alerts: tuple[EpisodeEvent, ...]
+    findings: tuple[Finding, ...]
     reached: int
     n_readings: int
     seconds: float
@@ -57,9 +57,9 @@ class DemoOutcome:
         return watched_s / DetectionSettings().seconds_per_false_alarm
 
     def verdict(self) -> Verdict:
-        """Hold the alerts against the faults that have begun."""
+        """Hold what was found against the faults that have begun."""
         expected = [expectation(self.plant, fault) for fault in self.struck]
-        return judge(expected, self.alerts, self.plant.time_s(self.reached))
+        return judge(expected, self.findings, self.plant.time_s(self.reached))
 
 
 def expectation(plant: Plant, fault: Fault) -> Expected:
@@ -70,11 +70,11 @@ def expectation(plant: Plant, fault: Fault) -> Expected:
     return Expected(fault.stream, plant.time_s(fault.start), plant.time_s(found_until), excused)
 
 
-def delay_readings(plant: Plant, fault: Fault, alert: EpisodeEvent) -> int:
+def delay_readings(plant: Plant, fault: Fault, finding: Finding) -> int:
     """Return how many readings of the stream it took: 1 when the first altered one was enough."""
     steps = plant.reading_steps(fault.stream)
-    opened = round((alert.opened_s - plant.start_s) / STEP_S)
-    return int(np.count_nonzero((steps >= fault.start) & (steps <= opened)))
+    found = round((found_s(finding) - plant.start_s) / STEP_S)
+    return int(np.count_nonzero((steps >= fault.start) & (steps <= found)))
 
 
 def fault_line(plant: Plant, fault: Fault) -> str:
@@ -82,20 +82,25 @@ def fault_line(plant: Plant, fault: Fault) -> str:
     return f"fault  {_when(plant, plant.time_s(fault.start))}  {fault.stream}  {fault.kind}: {fault.story}"
 
 
-def alert_line(plant: Plant, alert: EpisodeEvent) -> str:
-    """Say what an alert found, and how late; or that nothing was planted there."""
-    start = f"alert  {_when(plant, alert.opened_s)}  {alert.stream}  "
-    return f"{start}{_explained(plant, alert)}: {_evidence(alert)}"
+def finding_line(plant: Plant, finding: Finding) -> str:
+    """Say what an alert or a verdict found, and how late; or that nothing was planted there."""
+    what = "alert " if isinstance(finding, EpisodeEvent) else "sensor"
+    start = f"{what} {_when(plant, found_s(finding))}  {finding.stream}  "
+    return f"{start}{_explained(plant, finding)}: {_evidence(finding)}"
 
 
-def _explained(plant: Plant, alert: EpisodeEvent) -> str:
+def _explained(plant: Plant, finding: Finding) -> str:
     expected = [(fault, expectation(plant, fault)) for fault in plant.faults]
     for fault, each in expected:
-        if each.is_found_by(alert):
-            return f"{fault.kind} found {_delay(plant, fault, alert)}"
-    if is_false([each for _, each in expected], alert):
-        return "false alert, nothing was planted here"
+        if each.is_found_by(finding):
+            return f"{fault.kind} found {_delay(plant, fault, finding)}"
+    if is_false([each for _, each in expected], finding):
+        return f"false {_kind(finding)}, nothing was planted here"
     return "consequence of a planted fault"
+
+
+def _kind(finding: Finding) -> str:
+    return "alert" if isinstance(finding, EpisodeEvent) else "verdict"
 
 
 def summary_lines(outcome: DemoOutcome) -> list[str]:
@@ -107,17 +112,19 @@ def summary_lines(outcome: DemoOutcome) -> list[str]:
     for fault, fate, finder in zip(outcome.struck, verdict.fates, verdict.finders, strict=True):
         how = f"{_delay(plant, fault, finder)}, {_words(finder)}" if finder else _afterwards(outcome, fault)
         lines.append(f"  {fate.value:9}  {fault.kind:10}  {fault.stream:32}  {how}".rstrip())
+    false: tuple[Finding, ...] = (*verdict.false_alerts, *verdict.false_verdicts)
     lines += [
-        f"  false      {'':10}  {a.stream:32}  {_when(plant, a.opened_s)}, {_words(a)}" for a in verdict.false_alerts
+        f"  false      {'':10}  {each.stream:32}  {_when(plant, found_s(each))}, {_words(each)}" for each in false
     ]
     return lines
 
 
 def _headline(verdict: Verdict, n_promised: float) -> str:
-    undecided = verdict.count(Fate.UNDECIDED)
+    undecided, n_verdicts = verdict.count(Fate.UNDECIDED), len(verdict.false_verdicts)
     return (
         f"Summary: {len(verdict.fates)} planted, {verdict.count(Fate.FOUND)} found, "
         f"{verdict.count(Fate.MISSED)} missed, {len(verdict.false_alerts)} false (the budget allows {n_promised:.0f})"
+        + (f", {n_verdicts} false verdict{'s' if n_verdicts > 1 else ''} on sensors" if n_verdicts else "")
         + (f", {undecided} undecided when it ended" if undecided else "")
     )
 
@@ -151,12 +158,14 @@ def summary_json(outcome: DemoOutcome) -> dict[str, object]:
         "n_undecided": verdict.count(Fate.UNDECIDED),
         "n_false": len(verdict.false_alerts),
         "n_false_promised": round(outcome.n_promised, 1),
+        "n_false_verdicts": len(verdict.false_verdicts),
         "faults": [_fault_json(plant, fault, fate, finder) for fault, fate, finder in judged],
-        "false_alerts": [_alert_json(each) for each in verdict.false_alerts],
+        "false_alerts": [_finding_json(each) for each in verdict.false_alerts],
+        "false_verdicts": [_finding_json(each) for each in verdict.false_verdicts],
     }
 
 
-def _fault_json(plant: Plant, fault: Fault, fate: Fate, finder: EpisodeEvent | None) -> dict[str, object]:
+def _fault_json(plant: Plant, fault: Fault, fate: Fate, finder: Finding | None) -> dict[str, object]:
     return {
         "stream": fault.stream,
         "kind": fault.kind,
@@ -166,8 +175,15 @@ def _fault_json(plant: Plant, fault: Fault, fate: Fate, finder: EpisodeEvent | N
         "affected": list(fault.affected),
         "fate": fate.value,
         "delay_readings": delay_readings(plant, fault, finder) if finder else None,
-        "alert": _alert_json(finder) if finder else None,
+        "found_by": _finding_json(finder) if finder else None,
     }
+
+
+def _finding_json(finding: Finding) -> dict[str, object]:
+    if isinstance(finding, HealthEvent):
+        told = {"verdict": _verdict(finding), "since_s": finding.since_s, "text": finding.text}
+        return {"stream": finding.stream, "raised_s": finding.at_s, **told}
+    return _alert_json(finding)
 
 
 def _alert_json(alert: EpisodeEvent) -> dict[str, object]:
@@ -180,9 +196,9 @@ def _alert_json(alert: EpisodeEvent) -> dict[str, object]:
     }
 
 
-def _delay(plant: Plant, fault: Fault, alert: EpisodeEvent) -> str:
-    n = delay_readings(plant, fault, alert)
-    minutes = round((alert.opened_s - plant.time_s(fault.start)) / 60)
+def _delay(plant: Plant, fault: Fault, finding: Finding) -> str:
+    n = delay_readings(plant, fault, finding)
+    minutes = round((found_s(finding) - plant.time_s(fault.start)) / 60)
     span = f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"  # noqa: PLR2004 - an hour
     return f"after {n} reading{'s' if n > 1 else ''} ({span})"
 
@@ -191,17 +207,25 @@ def _afterwards(outcome: DemoOutcome, fault: Fault) -> str:
     """Say whether a missed fault was at least noticed by its end, which does not count as found."""
     end_s = outcome.plant.time_s(fault.end)
     excuses = expectation(outcome.plant, fault).excuses
-    is_noticed = any(a.stream == fault.stream and a.opened_s >= end_s and excuses(a) for a in outcome.alerts)
+    is_noticed = any(a.stream == fault.stream and found_s(a) >= end_s and excuses(a) for a in outcome.findings)
     return "noticed only when it was over" if is_noticed else ""
 
 
-def _evidence(alert: EpisodeEvent) -> str:
-    forecast = f", forecast {alert.forecast:.5g}" if np.isfinite(alert.forecast) else ""
-    return f"{alert.value:.5g}{forecast}, score {alert.peak_score:.1f}, {_words(alert)}"
+def _evidence(finding: Finding) -> str:
+    if isinstance(finding, HealthEvent):
+        return f"{_words(finding)}: {finding.text}"
+    forecast = f", forecast {finding.forecast:.5g}" if np.isfinite(finding.forecast) else ""
+    return f"{finding.value:.5g}{forecast}, score {finding.peak_score:.1f}, {_words(finding)}"
 
 
-def _words(alert: EpisodeEvent) -> str:
-    return SHORT_WORDS.get(alert.view, alert.view)
+def _words(finding: Finding) -> str:
+    if isinstance(finding, HealthEvent):
+        return f"sensor {_verdict(finding).replace('_', ' ')}"
+    return SHORT_WORDS.get(finding.view, finding.view)
+
+
+def _verdict(finding: HealthEvent) -> str:
+    return str(finding.verdict.name).lower()
 
 
 def moment(plant: Plant, step: int) -> str:

@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.core.records import I64
+from pipeline.detect.health import VERDICTS
 from pipeline.runtime.session import FleetView
 
 _BAR_CELLS = 12
+_BROKEN = sum(VERDICTS)
 #: Share of the alert level from which a score is shown as notable.
 _NOTABLE = 0.5
 #: From here on numbers are shown without decimals, and from there on with an exponent.
@@ -48,9 +50,10 @@ def fleet_table(view: FleetView, title: str, n_rows: int) -> Table:
 
 
 def worst_first(view: FleetView) -> I64:
-    """Return the slots with open episodes first, then by score; those warming up come last."""
+    """Return the slots: open episodes, sensors found broken, then by score; those warming up come last."""
     score = np.nan_to_num(view.score, nan=-1.0)
-    order: I64 = np.lexsort((-score, ~view.is_open))
+    is_broken = (view.health & _BROKEN) > 0
+    order: I64 = np.lexsort((-score, ~is_broken, ~view.is_open))
     return order
 
 
@@ -85,6 +88,9 @@ def score_bar(score: float, level: float) -> Text:
 def _state(view: FleetView, slot: int) -> Text:
     if view.is_open[slot]:
         return Text("ALERT", style="red")
+    held = [verdict for verdict in VERDICTS if int(view.health[slot]) & verdict]
+    if held:
+        return Text(str(held[0].name).lower().replace("_", " "), style="yellow")
     if np.isfinite(view.score[slot]):
         return Text("ok", style="green")
     return Text("warming up", style="dim")

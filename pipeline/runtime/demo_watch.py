@@ -1,6 +1,6 @@
 """The demo's daemon: the one of ``foretell run``, on a thread of its own.
 
-Comes in: settings. Goes out: the newest view of the fleet, and alerts in the order they opened. This
+Comes in: settings. Goes out: the newest view of the fleet, and alerts and verdicts in the order they came. This
 module refuses to know what is planted and what is shown.
 """
 
@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.core.errors import ForetellError
-from pipeline.core.records import EpisodeEvent, Event
+from pipeline.core.records import EpisodeEvent, Event, HealthEvent
 from pipeline.core.settings import Settings
 from pipeline.runtime.daemon import Daemon
+from pipeline.runtime.demo_verdict import Finding
 from pipeline.runtime.session import FleetView
 
 
@@ -24,7 +25,7 @@ class DaemonThread:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._opened: SimpleQueue[EpisodeEvent] = SimpleQueue()
+        self._found: SimpleQueue[Finding] = SimpleQueue()
         self._failure: BaseException | None = None
         self._daemon = Daemon(settings, metrics_port=0, on_events=self._take)
         self._thread = threading.Thread(target=self._run, name="daemon")
@@ -64,19 +65,22 @@ class DaemonThread:
         if self._failure is not None:
             raise ForetellError(f"the daemon ended: {self._failure}") from self._failure
 
-    def new_alerts(self) -> list[EpisodeEvent]:
-        """Return the episodes that opened since the last call."""
-        alerts: list[EpisodeEvent] = []
+    def new_findings(self) -> list[Finding]:
+        """Return the episodes that opened, and the verdicts that were raised, since the last call."""
+        found: list[Finding] = []
         while True:
             try:
-                alerts.append(self._opened.get_nowait())
+                found.append(self._found.get_nowait())
             except Empty:
-                return alerts
+                return found
 
-    def _take(self, events: list[EpisodeEvent]) -> None:
+    def _take(self, events: list[EpisodeEvent], verdicts: list[HealthEvent]) -> None:
         for event in events:
             if event.event == Event.OPEN:
-                self._opened.put(event)
+                self._found.put(event)
+        for verdict in verdicts:
+            if verdict.raised:
+                self._found.put(verdict)
 
     def _run(self) -> None:
         try:

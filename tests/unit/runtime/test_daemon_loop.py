@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import ForetellError
-from pipeline.core.records import EpisodeEvent, Event, Readings, Steps, episode_id
+from pipeline.core.records import EpisodeEvent, Event, HealthEvent, Readings, Steps, episode_id
 from pipeline.core.settings import Settings, parse_settings
 from pipeline.flow.state import State
 from pipeline.forecast.baselines import N_FORECASTERS
@@ -106,7 +106,7 @@ def test_episodes_go_to_the_log_and_to_whoever_listens(caplog: pytest.LogCapture
     told: list[EpisodeEvent] = []
     heard = threading.Event()
 
-    def listen(events: list[EpisodeEvent]) -> None:
+    def listen(events: list[EpisodeEvent], _verdicts: list[HealthEvent]) -> None:
         told.extend(events)
         heard.set()
 

@@ -1,26 +1,27 @@
 import asyncio
 import json
+from collections.abc import Sequence
 from io import StringIO
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from pipeline.core.records import EpisodeEvent, Event, episode_id
+from pipeline.core.records import EpisodeEvent, Event, Health, HealthEvent, episode_id
 from pipeline.core.settings import DetectionSettings, Settings
 from pipeline.decode.topics import Route
 from pipeline.runtime.demo import demo_settings
 from pipeline.runtime.demo_report import (
     DemoOutcome,
-    alert_line,
     delay_readings,
     expectation,
     fault_line,
+    finding_line,
     summary_json,
     summary_lines,
 )
 from pipeline.runtime.demo_table import fleet_table, worst_first
-from pipeline.runtime.demo_verdict import Expected, Fate, judge
+from pipeline.runtime.demo_verdict import Expected, Fate, Finding, judge
 from pipeline.runtime.plant import Allowance
 from pipeline.runtime.session import FleetView
 from pipeline.sources.simulator import STEP_S, Plant, simulate
@@ -46,6 +47,10 @@ def opened(stream: str, at_s: float) -> EpisodeEvent:
         level=4.5,
         view="the next reading",
     )
+
+
+def verdict(stream: str, at_s: float) -> HealthEvent:
+    return HealthEvent(stream, Health.STUCK, raised=True, at_s=at_s, since_s=at_s - 10, text="has not moved")
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +86,13 @@ def test_an_alert_in_time_finds_a_fault_and_one_elsewhere_is_false(
 
 def test_the_first_alert_in_time_is_the_finder() -> None:
     verdict = judge([FAULT], [opened("a", 90), opened("a", 130), opened("a", 140)], reached_s=1000.0)
-    assert verdict.finders[0] is not None
-    assert verdict.finders[0].opened_s == 130
+    assert verdict.finders == (opened("a", 130),)
+
+
+def test_a_verdict_on_the_sensor_finds_a_fault_and_false_ones_are_counted_apart_from_alerts() -> None:
+    found = judge([FAULT], [verdict("a", 90), verdict("a", 130), opened("a", 140)], reached_s=1000.0)
+    assert found.finders == (verdict("a", 130),)
+    assert (found.false_alerts, found.false_verdicts) == ((), (verdict("a", 90),))
 
 
 def test_a_fault_whose_time_is_not_over_is_undecided() -> None:
@@ -116,15 +126,15 @@ def test_a_delay_of_one_reading_means_the_first_altered_one(plant: Plant) -> Non
 def test_lines_say_when_what_and_how_late(plant: Plant) -> None:
     step = next(fault for fault in plant.faults if fault.kind == "step")
     assert f"{step.stream}  step: {step.story}" in fault_line(plant, step)
-    in_time = alert_line(plant, opened(step.stream, plant.time_s(step.start + 12)))
+    in_time = finding_line(plant, opened(step.stream, plant.time_s(step.start + 12)))
     assert "step found after 13 readings (1 h 00 min): 2, forecast 1, score 5.0, the next reading" in in_time
-    assert "consequence" in alert_line(plant, opened(step.stream, plant.time_s(step.end)))
-    assert "false alert" in alert_line(plant, opened("weather/wind_m_s", plant.time_s(700)))
+    assert "consequence" in finding_line(plant, opened(step.stream, plant.time_s(step.end)))
+    assert "false alert" in finding_line(plant, opened("weather/wind_m_s", plant.time_s(700)))
     cycle = next(fault for fault in plant.faults if fault.kind == "lost_cycle")
-    assert "consequence" in alert_line(plant, opened(cycle.affected[0], plant.time_s(cycle.start)))
+    assert "consequence" in finding_line(plant, opened(cycle.affected[0], plant.time_s(cycle.start)))
 
 
-def outcome(plant: Plant, alerts: list[EpisodeEvent], reached: int) -> DemoOutcome:
+def outcome(plant: Plant, alerts: Sequence[Finding], reached: int) -> DemoOutcome:
     return DemoOutcome(plant, 1, tuple(alerts), reached, plant.n_readings, 50.0)
 
 
@@ -146,6 +156,20 @@ def test_a_summary_counts_found_missed_and_false(plant: Plant) -> None:
     assert summary["n_false_promised"] == round(n_promised, 1)
     assert sum(line.startswith("  missed ") for line in lines) == len(missed) + 1
     assert sum("noticed only when it was over" in line for line in lines) == 1
+
+
+def test_a_summary_tells_verdicts_in_the_words_of_the_verdict(plant: Plant) -> None:
+    stuck = next(fault for fault in plant.faults if fault.kind == "stuck")
+    findings = [verdict("weather/wind_m_s", plant.time_s(700)), verdict(stuck.stream, plant.time_s(stuck.start + 11))]
+    lines = summary_lines(outcome(plant, findings, plant.n - 1))
+    assert lines[0].endswith(", 1 false verdict on sensors")
+    (found,) = [line for line in lines if line.startswith("  found")]
+    assert found.endswith("after 12 readings (55 min), sensor stuck")
+    assert "sensor day" in finding_line(plant, findings[1])
+    assert "false verdict" in finding_line(plant, findings[0])
+    summary = summary_json(outcome(plant, findings, plant.n - 1))
+    assert (summary["n_found"], summary["n_false"], summary["n_false_verdicts"]) == (1, 0, 1)
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
 def test_a_summary_so_far_leaves_out_what_had_not_struck(plant: Plant) -> None:
@@ -186,6 +210,16 @@ def fleet(n: int) -> FleetView:
 
 def test_open_episodes_come_first_then_scores_then_warm_ups() -> None:
     assert worst_first(fleet(6)).tolist() == [3, 5, 4, 2, 0, 1]
+
+
+def test_a_broken_sensor_comes_after_open_episodes_and_is_called_by_its_verdict() -> None:
+    view = fleet(6)
+    view.health[4] = Health.TOO_QUIET | Health.GAP
+    assert worst_first(view).tolist() == [3, 4, 5, 2, 0, 1]
+    shown = StringIO()
+    Console(width=140, file=shown).print(fleet_table(view, "now", n_rows=6))
+    (row,) = [line for line in shown.getvalue().splitlines() if "sensor-4" in line]
+    assert "too quiet" in row
 
 
 @pytest.mark.parametrize("n", [4, 40])
