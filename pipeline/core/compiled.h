@@ -5,6 +5,31 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+/* short_floats.shortened and lengthened: numbers in two bytes. */
+static inline uint16_t shortened(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return isnan(value) ? 0x7FC0 : (uint16_t)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+}
+
+/* short_floats.shortened_up. */
+static inline uint16_t shortened_up(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (uint16_t)((bits + (bits >> 31 ? 0 : 0xFFFF)) >> 16);
+}
+
+static inline float lengthened(uint16_t value)
+{
+    const uint32_t bits = (uint32_t)value << 16;
+    float found;
+    memcpy(&found, &bits, sizeof found);
+    return found;
+}
 
 /* The streams of a tick: slots one by one, or, where slots is NULL, n beside each other from first on. */
 static inline int64_t slot_of(const int64_t *slots, int64_t first, int i)

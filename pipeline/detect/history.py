@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
-from pipeline.core.records import F32, F64, I32, I64, Bool, Slots
+from pipeline.core.records import F32, F64, I32, I64, U16, Bool, Slots
+from pipeline.core.short_floats import SHORT_MINUS_INF, lengthened, shortened_up
 from pipeline.core.slots import as_run, parts
 from pipeline.detect import compiled
 
@@ -36,14 +37,14 @@ class History(SlotArrays):
     """The largest block maxima of N statistics of every stream, K of each.
 
     Attributes:
-        largest: Ascending, empty places first and -inf, float32, shape (S, N, K).
+        largest: Ascending, empty places first and -inf, shortened, shape (S, N, K).
         block: Maximum of the block under way, float32, shape (S, N).
         n_in_block: Readings in it, int32, shape (S,).
         n_blocks: Blocks that the memory stands for, int64, shape (S,).
         n_kept: Places of ``largest`` in use, int32, shape (S,).
     """
 
-    largest: F32 = column(np.float32, "tails", "kept", fill=-np.inf)
+    largest: U16 = column(np.uint16, "tails", "kept", fill=SHORT_MINUS_INF)
     block: F32 = column(np.float32, "tails", fill=-np.inf)
     n_in_block: I32 = column(np.int32)
     n_blocks: I64 = column(np.int64)
@@ -85,13 +86,14 @@ class History(SlotArrays):
         n_blocks = self.n_blocks[ix]
         is_whole = (self.n_kept[ix] == n_blocks).all()  # nothing was let go: what lies before is empty, and stays so
         begin = max(0, n_places - int(n_blocks.max()) - 1) if is_whole else 0
-        enters = value > self.largest[ix, :, 0]
+        value = lengthened(shortened_up(value))
+        enters = value > lengthened(self.largest[ix, :, 0])
         if np.count_nonzero(enters) * 4 > enters.size:
-            self.largest[ix, :, begin:] = inserted(self.largest[ix, :, begin:], value)
+            self.largest[ix, :, begin:] = shortened_up(inserted(lengthened(self.largest[ix, :, begin:]), value))
             return
         row, which = np.nonzero(enters)
         at = (row + ix.start if isinstance(ix, slice) else ix[row], which)
-        self.largest[at] = inserted(self.largest[at], value[row, which])
+        self.largest[at] = shortened_up(inserted(lengthened(self.largest[at]), value[row, which]))
 
     def _n_ranked(self, slots: I64, n_remembered: int) -> I64:
         """Return how many of the largest are known after one more block, shape (D,).
@@ -109,7 +111,7 @@ class History(SlotArrays):
             return
         n_places = self.largest.shape[2]
         stay = self.largest[slots][:, :, -2::-2][:, :, ::-1]
-        self.largest[slots] = -np.inf
+        self.largest[slots] = SHORT_MINUS_INF
         self.largest[slots, :, n_places - stay.shape[2] :] = stay
         self.n_kept[slots] //= 2
         self.n_blocks[slots] //= 2
@@ -125,7 +127,7 @@ class History(SlotArrays):
         n, n_kept = self.n_blocks[slots], self.n_kept[slots]
         n_tail = np.minimum(np.maximum(_N_TAIL, np.ceil(share * n).astype(np.int64)), np.minimum(n_kept, n - 1))
         n_body = np.clip(np.ceil(_BODY * n).astype(np.int64), n_tail, n_kept)
-        largest = self.largest[as_run(slots), which]  # (D, M, K), not copied where they lie side by side
+        largest = lengthened(self.largest[as_run(slots), which])  # (D, M, K)
         places = largest.shape[2]
         threshold = np.take_along_axis(largest, (places - n_tail)[:, None, None], axis=2).astype(np.float64)
         low = np.take_along_axis(largest, (places - n_body)[:, None, None], axis=2)[..., 0].astype(np.float64)

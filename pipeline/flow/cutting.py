@@ -4,11 +4,14 @@ Windows overlap: what a network sees at a reading, and what it should have foret
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.core.records import F32, F64, I64, Bool
 from pipeline.core.settings import Settings
+from pipeline.core.short_floats import lengthened
 from pipeline.flow.forecasting import Scale, Seen, inputs
 from pipeline.flow.lessons import Lesson
 from pipeline.forecast.features import N_FEATURES, Z_BOUND, squash
@@ -89,12 +92,13 @@ def _block(
     before, interval = np.full((2, *value.shape), np.nan)
     before[:, 1:], interval[:, 1:] = value[:, :-1], np.diff(time, axis=1)
     scale = lesson.scale.at(streams)
-    seen = Seen(value, before, time, interval, _flat(lesson.outlook)[at], _flat(lesson.context)[at])
+    outlook = lengthened(_flat(lesson.outlook)[at])
+    seen = Seen(value, before, time, interval, outlook, _flat(lesson.context)[at])
     may_teach = np.ones(at.shape, np.bool_) if is_all_taught else lesson.is_taught.reshape(-1)[at]
     return inputs(scale, seen), *_targets(scale, horizons, value, may_teach)
 
 
-def _flat(rings: F32) -> F32:
+def _flat(rings: NDArray[Any]) -> NDArray[Any]:
     """Return rings of D streams, shape (D, W, K), one after the other, shape (D * W, K)."""
     return rings.reshape(rings.shape[0] * rings.shape[1], rings.shape[2])
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.records import F32, F64, I64, Bool, Slots
+from pipeline.core.short_floats import lengthened
 from pipeline.flow.state import Model, State
 from pipeline.forecast.bank import run, step
 from pipeline.forecast.features import N_OUTLOOK, features, squash
@@ -112,7 +113,7 @@ def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, in
     foreseen[:, len(ahead) :] = baselines
     windows.note(slots, foreseen, context)
     known = np.where(pending.n_since[ix] > 0, previous, np.nan)
-    outlook = windows.outlook.reshape(-1, N_OUTLOOK)[at]
+    outlook = lengthened(windows.outlook.reshape(-1, N_OUTLOOK)[at])
     newest = Seen(value, known, time, interval, outlook, context)
     x = inputs(Scale.in_force(state, ix), newest.as_sequence())[:, 0]
     out, hidden = step(model.network, model.bank, state.ledger.group[ix], x, pending.hidden[ix])

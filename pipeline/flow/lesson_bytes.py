@@ -16,7 +16,7 @@ from pipeline.flow.sealing import SnapshotError, seal, unseal
 from pipeline.flow.state import Model
 from pipeline.forecast.gate import Outcome
 
-_LESSON_MAGIC = b"FTLESSN2"
+_LESSON_MAGIC = b"FTLESSN3"
 _TAUGHT_MAGIC = b"FTTAUGT1"
 _LEARNT_MAGIC = b"FTLEARN2"
 _CPU = "cpu_s"

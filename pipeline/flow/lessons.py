@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from pipeline.core.records import F32, F64, I32, I64, U64, Bool
+from pipeline.core.records import F32, F64, I32, I64, U16, U64, Bool
 from pipeline.flow.forecasting import Scale
 
 #: What ``apply`` needs of a lesson, beside the bank.
@@ -50,7 +50,7 @@ class Lesson:
     time: F64
     value: F64
     is_taught: Bool
-    outlook: F32
+    outlook: U16
     context: F32
     middle: F64
     spread: F64

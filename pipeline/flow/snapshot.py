@@ -17,7 +17,7 @@ from pipeline.flow.wiring import wire
 from pipeline.forecast.bank import empty_bank
 from pipeline.forecast.network import network_for
 
-_STATE_MAGIC = b"FTSTATE3"
+_STATE_MAGIC = b"FTSTATE4"
 _MODEL_MAGIC = b"FTMODEL2"
 _NAMES = "streams"
 _FORMAT = "format"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
-from pipeline.core.records import F32, F64, I64, Bool, Slots
+from pipeline.core.records import F32, F64, I64, U16, Bool, Slots
+from pipeline.core.short_floats import SHORT_NAN, lengthened, shortened
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Windows(SlotArrays):
         value: Values, sensor's unit, float64, shape (S, W).
         is_taught: The reading may teach: no episode was open, bool, shape (S, W).
         outlook: What was known of the next reading at each, minus the reading itself, NaN where
-            unknown, float32, shape (S, W, O); first what was one season before the next reading.
+            unknown, shortened, shape (S, W, O); first what was one season before the next reading.
         context: Scaled values of other streams at each reading, float32, shape (S, W, K).
     """
 
@@ -28,7 +29,7 @@ class Windows(SlotArrays):
     time: F64 = column(np.float64, "window", fill=np.nan)
     value: F64 = column(np.float64, "window")
     is_taught: Bool = column(np.bool_, "window", fill=1)
-    outlook: F32 = column(np.float32, "window", "outlook", fill=np.nan)
+    outlook: U16 = column(np.uint16, "window", "outlook", fill=SHORT_NAN)
     context: F32 = column(np.float32, "window", "context")
 
     def push(self, ix: Slots, slots: I64, time: F64, value: F64) -> None:
@@ -52,7 +53,7 @@ class Windows(SlotArrays):
         width = self.time.shape[1]
         at = slots * width + (self.n[slots] - 1) % width
         known = outlook - self.value.reshape(-1)[at][:, None]
-        self.outlook.reshape(-1, self.outlook.shape[2])[at] = known
+        self.outlook.reshape(-1, self.outlook.shape[2])[at] = shortened(known.astype(np.float32))
         if context.shape[1]:
             self.context.reshape(-1, context.shape[1])[at] = context
 
@@ -60,7 +61,7 @@ class Windows(SlotArrays):
         """Return what was one season before the newest readings, as foreseen at the ones before, NaN where unknown."""
         width = self.time.shape[1]
         at = slots * width + (self.n[slots] - 2) % width
-        found: F64 = self.value.reshape(-1)[at] + self.outlook.reshape(-1)[at * self.outlook.shape[2]]
+        found: F64 = self.value.reshape(-1)[at] + lengthened(self.outlook.reshape(-1)[at * self.outlook.shape[2]])
         return found
 
     def mark_untaught(self, slots: I64) -> None:
@@ -85,7 +86,7 @@ class Windows(SlotArrays):
             self.time[rows, at],
             self.value[rows, at],
             self.is_taught[rows, at],
-            self.outlook[rows, at],
+            lengthened(self.outlook[rows, at]),
             self.context[rows, at],
             number >= 0,
         )
@@ -94,7 +95,7 @@ class Windows(SlotArrays):
         """Replace whole windows by ``value``, shape (D, W), oldest first; what was known beforehand no longer is."""
         width = self.value.shape[1]
         self.value[slots[:, None], (self.n[slots][:, None] + np.arange(width)) % width] = value
-        self.outlook[slots] = np.nan
+        self.outlook[slots] = SHORT_NAN
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from pipeline.core.columns import SlotArrays
 from pipeline.core.compiled import Pointer, addresses, load, plain, pointer, streams
-from pipeline.core.records import F32, F64, I64, Bool, Slots
+from pipeline.core.records import F32, F64, I64, U16, Bool, Slots
 
-_VERSION = 2  # of what lies between here and surprise.c
+_VERSION = 3  # of what lies between here and surprise.c
 _MOST_PLACES, _LANES = 128, 8  # of a history, as far as sums go in one order
 _MOST_MEMBERS = 7  # likewise
 _N_EACH = 8
@@ -39,7 +39,7 @@ def serves(n_places: int, n_members: int = 1) -> bool:
 def history_layout(n_tails: int, n_places: int) -> _Layout:
     """Return the columns of ``History`` in the order of surprise.c."""
     return {
-        "largest": (np.float32, (n_tails, n_places)),
+        "largest": (np.uint16, (n_tails, n_places)),
         "block": (np.float32, (n_tails,)),
         "n_in_block": (np.int32, ()),
         "n_blocks": (np.int64, ()),
@@ -73,7 +73,7 @@ def functions() -> dict[str, int | None]:
     return addresses(_library(), {name: f"ft_{name}" for name in names})
 
 
-def take_in(history: SlotArrays, largest: F32, ix: Slots, statistics: F32, is_counted: Bool, n_remembered: int) -> I64:
+def take_in(history: SlotArrays, largest: U16, ix: Slots, statistics: F32, is_counted: Bool, n_remembered: int) -> I64:
     """See ``History.take_in``; ``largest`` is the history's."""
     n_tails, n_places = largest.shape[1:]
     n = len(statistics)
@@ -90,7 +90,7 @@ def take_in(history: SlotArrays, largest: F32, ix: Slots, statistics: F32, is_co
 
 
 def learn(
-    surprise: SlotArrays, largest: F32, ix: Slots, seen: tuple[F64, F64], is_counted: Bool, n_remembered: int
+    surprise: SlotArrays, largest: U16, ix: Slots, seen: tuple[F64, F64], is_counted: Bool, n_remembered: int
 ) -> None:
     """See ``Surprise.learn``; ``seen`` are sides and sizes."""
     n_tails, n_places = largest.shape[1:]
@@ -99,7 +99,7 @@ def learn(
     _call("ft_surprise_learn", table, which, seen[1].shape[1] - 1, n_places, n_remembered, *columns)
 
 
-def score(surprise: SlotArrays, largest: F32, ix: Slots, seen: tuple[F64, F64], before: I64) -> tuple[F64, F64]:
+def score(surprise: SlotArrays, largest: U16, ix: Slots, seen: tuple[F64, F64], before: I64) -> tuple[F64, F64]:
     """See ``Surprise.score``; ``seen`` are sides and sizes, ``before`` how many readings each stream had."""
     n_tails, n_places = largest.shape[1:]
     n = len(before)

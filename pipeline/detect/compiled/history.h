@@ -1,47 +1,49 @@
 /* A bounded memory of what is usual: pipeline/detect/history.py. */
-#include <string.h>
-
 #include "../../core/compiled.h"
 
 #define MOST_PLACES 128 /* of a history: numpy adds up so many in one go */
 
 typedef struct {
-    float *largest, *block;
+    uint16_t *largest;
+    float *block;
     int32_t *n_in_block;
     int64_t *n_blocks;
     int32_t *n_kept;
 } History;
 
 /* History._insert, of one value: the smallest is let go. */
-static inline void insert(float *list, int n_places, float value)
+static inline void insert(uint16_t *list, int n_places, float whole)
 {
-    if (!(value > list[0]))
+    const uint16_t rounded = shortened_up(whole);
+    const float value = lengthened(rounded);
+    if (!(value > lengthened(list[0])))
         return;
     int low = 0, high = n_places; /* how many are smaller lies between them */
     while (low < high) {
         const int middle = (low + high) / 2;
-        if (list[middle] < value)
+        if (lengthened(list[middle]) < value)
             low = middle + 1;
         else
             high = middle;
     }
-    memmove(list, list + 1, sizeof(float) * (low - 1));
-    list[low - 1] = value;
+    memmove(list, list + 1, sizeof *list * (low - 1));
+    list[low - 1] = rounded;
 }
 
 /* History._thin, of one list. */
-static inline void thin(float *list, int n_places)
+static inline void thin(uint16_t *list, int n_places)
 {
     for (int j = 0; j < n_places / 2; j++)
         list[n_places - 1 - j] = list[n_places - 2 - 2 * j];
     for (int j = 0; j < n_places - n_places / 2; j++)
-        list[j] = -INFINITY;
+        list[j] = shortened_up(-INFINITY);
 }
 
 /* History.take_in of a block that is complete, of all n_tails lists of a stream. */
 static inline void close_block(const History *h, int64_t s, int n_tails, int n_places, int64_t n_remembered)
 {
-    float *largest = h->largest + s * n_tails * n_places, *block = h->block + s * n_tails;
+    uint16_t *largest = h->largest + s * n_tails * n_places;
+    float *block = h->block + s * n_tails;
     for (int t = 0; t < n_tails; t++) {
         insert(largest + (size_t)t * n_places, n_places, block[t]);
         block[t] = -INFINITY;
@@ -70,12 +72,12 @@ static inline double sum(const double *a, int n)
 }
 
 /* History.tails, of one list: what lies beyond the threshold, from the returned place on, 0 outside of the tail. */
-static inline int excesses(const float *list, int n_places, int n_tail, double *threshold, double *excess)
+static inline int excesses(const uint16_t *list, int n_places, int n_tail, double *threshold, double *excess)
 {
-    const int is_known = isfinite(list[n_places - n_tail]), begin = (n_places - n_tail) / 8 * 8;
-    *threshold = is_known ? (double)list[n_places - n_tail] : INFINITY;
+    const int is_known = isfinite(lengthened(list[n_places - n_tail])), begin = (n_places - n_tail) / 8 * 8;
+    *threshold = is_known ? (double)lengthened(list[n_places - n_tail]) : INFINITY;
     for (int i = begin; i < n_places; i++)
-        excess[i] = is_known ? most(list[i] - *threshold, 0.0) : 0.0;
+        excess[i] = is_known ? most(lengthened(list[i]) - *threshold, 0.0) : 0.0;
     const double nth = excess[n_places - 4], bound = n_tail > 3 && nth > 0 ? 10.0 * nth : INFINITY;
     for (int i = n_places - 3; i < n_places; i++)
         excess[i] = least(excess[i], bound);

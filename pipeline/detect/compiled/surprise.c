@@ -37,7 +37,7 @@ int ft_take_in(const History *h, const int64_t *slots, int first, int n, int cap
 }
 
 /* Tails.mean_excess or mean_log_excess, of one list. */
-static void fit_tail(const float *list, int n_places, int n_tail, int n_body, int is_size, float *threshold_to,
+static void fit_tail(const uint16_t *list, int n_places, int n_tail, int n_body, int is_size, float *threshold_to,
                      float *low_to, float *excess_to)
 {
     double threshold, excess[MOST_PLACES];
@@ -46,7 +46,7 @@ static void fit_tail(const float *list, int n_places, int n_tail, int n_body, in
         excess[i] = log1p(excess[i] / most(threshold, 1e-300));
     const double mean = sum(excess + begin, n_places - begin) / n_tail;
     *threshold_to = (float)threshold;
-    *low_to = (float)(isfinite(threshold) ? most(list[n_places - n_body], -1e30) : INFINITY);
+    *low_to = (float)(isfinite(threshold) ? most(lengthened(list[n_places - n_body]), -1e30) : INFINITY);
     *excess_to = (float)most(mean, is_size ? 1e-3 : 1e-3 * fabs(threshold) + 1e-30);
 }
 
@@ -172,5 +172,5 @@ int ft_surprise_score(const Surprise *h, const int64_t *slots, int first, int n,
 
 int ft_version(void)
 {
-    return 2;
+    return 3;
 }

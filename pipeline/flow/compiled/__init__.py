@@ -38,7 +38,7 @@ from pipeline.forecast.compiled import league
 from pipeline.forecast.intervals import LEVELS
 from pipeline.streams import cadence, season
 
-_VERSION = 2  # of what lies between here and the C files
+_VERSION = 3  # of what lies between here and the C files
 _MOST_MEMBERS = 7  # as far as sums go in one order
 _THROUGH, _NOT_THERE = -1, -2
 #: Phases after which there may be something to do, in the order of ticks.c.

@@ -1,8 +1,6 @@
 /* What flow/scoring.py does to a reading of every stream until it has a score: the forecasts that are due, the newest
  * readings, and what the views make of both.
  */
-#include <string.h>
-
 #include "tick.h"
 
 enum { N_RECENT = 60, N_SETTLING = 16, N_STILL = 180, N_IN_BLOCK = 8 };
@@ -174,8 +172,8 @@ static int put_into_block(const Run *r, int i)
         return 0;
     const int at = drift->n_in_block[s] % N_IN_BLOCK;
     block[at] = c->value[i];
-    block[N_IN_BLOCK + at] =
-        c->value[i] - (r->shard->windows->value[before] + r->shard->windows->outlook[before * N_OUTLOOK + SEASON]);
+    const Windows *w = r->shard->windows;
+    block[N_IN_BLOCK + at] = c->value[i] - (w->value[before] + lengthened(w->outlook[before * N_OUTLOOK + SEASON]));
     return ++drift->n_in_block[s] == N_IN_BLOCK;
 }
 

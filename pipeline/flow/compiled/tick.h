@@ -14,7 +14,8 @@ typedef struct {
     int64_t *n;
     double *newest, *time, *value;
     uint8_t *is_taught;
-    float *outlook, *context;
+    uint16_t *outlook;
+    float *context;
 } Windows;
 
 typedef struct {

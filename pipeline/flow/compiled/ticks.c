@@ -42,5 +42,5 @@ int ft_run(Run *r)
 
 int ft_version(void)
 {
-    return 2;
+    return 3;
 }

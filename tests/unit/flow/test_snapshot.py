@@ -67,8 +67,8 @@ def test_a_cut_or_lengthened_snapshot_is_refused(shard: tuple[Model, State], dat
 
 def test_a_snapshot_of_another_kind_or_version_is_refused(shard: tuple[Model, State]) -> None:
     packed, networks = pack(shard[1]), pack_model(shard[0])
-    assert packed[:8] == b"FTSTATE3"
-    for other in (networks, b"FTSTATE2" + packed[8:], b""):
+    assert packed[:8] == b"FTSTATE4"
+    for other in (networks, b"FTSTATE3" + packed[8:], b""):
         with pytest.raises(SnapshotError, match="not a snapshot of this version"):
             unpack(other, small())
     with pytest.raises(SnapshotError, match="not a snapshot of this version"):

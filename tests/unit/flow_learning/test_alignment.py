@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.core.records import F64, I64, Bool, Readings
 from pipeline.core.settings import Settings
+from pipeline.core.short_floats import lengthened
 from pipeline.forecast.features import N_OUTLOOK, features, squash, unsquash
 from pipeline.forecast.network import Network
 from pipeline.forecast.targets import ACTIVITY, LONG, NEXT, SHORT
@@ -118,7 +119,7 @@ def test_what_was_known_of_the_next_reading_belongs_to_the_same_reading_as_the_v
     number = numbers_in(session, windows)
     middle, spread = scale_of(session)
     square = number.astype(np.float64) ** 2
-    known = session.state.windows.outlook[0, number % KEPT] + square[..., None]
+    known = lengthened(session.state.windows.outlook[0, number % KEPT]) + square[..., None]
     z, zeros, no_context = squash(square, middle, spread), np.zeros(number.shape), np.zeros((*number.shape, 0))
     expected = features(z, zeros, zeros, zeros, squash(known, middle, spread), no_context.astype(np.float32))
     assert windows.x[..., 7:] == pytest.approx(expected[..., 7:], abs=1e-5)
