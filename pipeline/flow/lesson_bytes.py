@@ -14,11 +14,12 @@ from pipeline.flow.learning import Taught
 from pipeline.flow.lessons import PLACE, Lesson
 from pipeline.flow.sealing import SnapshotError, seal, unseal
 from pipeline.flow.state import Model
+from pipeline.forecast.bank import put_by
 from pipeline.forecast.gate import Outcome
 
 _LESSON_MAGIC = b"FTLESSN3"
-_TAUGHT_MAGIC = b"FTTAUGT1"
-_LEARNT_MAGIC = b"FTLEARN2"
+_TAUGHT_MAGIC = b"FTTAUGT2"
+_LEARNT_MAGIC = b"FTLEARN3"
 _CPU = "cpu_s"
 _HEADER_BYTES = 16_384  # of an answer, beside its arrays: far more than it has
 
@@ -61,8 +62,8 @@ def unpack_taught(data: bytes, lesson: Lesson) -> tuple[Taught, float]:
         raise SnapshotError(f"not an answer of this version: it holds {sorted(arrays)}")
     for name, like in _likenesses(lesson).items():
         _check(name, arrays[name], like)
-    if not np.isin(arrays["outcome"], list(Outcome)).all() or (arrays["v"] < 0).any():
-        raise SnapshotError("an outcome that there is not, or a negative second moment")
+    if not np.isin(arrays["outcome"], list(Outcome)).all():
+        raise SnapshotError("an outcome that there is not")
     return Taught(**{name: array.copy() for name, array in arrays.items()}), _seconds(metadata.get(_CPU, ""))
 
 
@@ -70,7 +71,7 @@ def pack_learnt(lesson: Lesson, taught: Taught) -> bytes:
     """Return what ``apply`` did as bytes: weights of accepted challengers alone, all else follows from the bank."""
     is_accepted = taught.outcome == Outcome.ACCEPTED
     arrays = {name: getattr(lesson, name) for name in PLACE}
-    arrays |= {name: getattr(taught, name)[is_accepted] for name in ("weights", "m", "v")}
+    arrays |= {name: getattr(taught, name)[is_accepted] for name in ("weights", "v")}
     arrays |= {"now_" + name: getattr(taught, name) for name in ("n_steps", "outcome", "is_rolled_back")}
     return seal(_LEARNT_MAGIC, arrays, {})
 
@@ -89,12 +90,13 @@ def unpack_learnt(data: bytes, model: Model) -> tuple[Lesson, Taught]:
         given: dict[str, AnyArray] = {field.name: nothing for field in fields(Lesson)} | {
             name: arrays[name] for name in PLACE
         }
-        champion = np.where(is_rolled_back[:, None, None], bank["previous"], bank["weights"])
+        before = bank["previous"].astype(np.float32)
+        champion = np.where(is_rolled_back[:, None, None], before, bank["weights"])
         is_accepted = outcome == Outcome.ACCEPTED
-        now = {"weights": champion.copy(), "m": bank["m"].copy(), "v": bank["v"].copy()}
+        now = {"weights": champion.copy(), "v": bank["v"].copy()}
         for name, array in now.items():
             array[is_accepted] = arrays[name]
-        previous = np.where(is_accepted[:, None, None], champion, bank["previous"])
+        previous = np.where(is_accepted[:, None, None], put_by(champion), bank["previous"])
     except (KeyError, IndexError, ValueError) as error:
         raise SnapshotError(f"fine-tune of other networks: {error}") from error
     taught = Taught(
@@ -112,8 +114,7 @@ def _likenesses(lesson: Lesson) -> dict[str, AnyArray]:
     """Return an array of the right dtype and shape for each of an answer's."""
     n_groups = len(lesson.groups)
     return {
-        **dict.fromkeys(("weights", "previous", "m", "v"), lesson.weights),
-        "n_steps": lesson.n_steps,
+        **{name: getattr(lesson, name) for name in ("weights", "previous", "v", "n_steps")},
         "outcome": np.empty(n_groups, np.int8),
         "is_rolled_back": np.empty(n_groups, np.bool_),
     }

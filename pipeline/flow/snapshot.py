@@ -18,7 +18,7 @@ from pipeline.forecast.bank import empty_bank
 from pipeline.forecast.network import network_for
 
 _STATE_MAGIC = b"FTSTATE4"
-_MODEL_MAGIC = b"FTMODEL2"
+_MODEL_MAGIC = b"FTMODEL3"
 _NAMES = "streams"
 _FORMAT = "format"
 

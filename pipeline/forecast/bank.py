@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
-from pipeline.core.records import F32, I32, I64, U64, Bool
+from pipeline.core.records import F16, F32, I32, I64, U8, U64, Bool
 from pipeline.core.seeds import uniforms
 from pipeline.forecast.backend import backend_for
 from pipeline.forecast.network import Network
 
+_MOST = float(np.finfo(np.float16).max)
 _MEMBER_STRIDE = np.uint64(0xD1342543DE82EF95)  # odd: keys of members are as unlike as those of groups
 
 
@@ -23,18 +24,16 @@ class Bank(SlotArrays):
 
     Attributes:
         weights: In force, float32, shape (G, E, P).
-        previous: In force before the last fine-tune, to roll back to, shape (G, E, P).
-        m: Adam's first moment, shape (G, E, P).
-        v: Adam's second moment, shape (G, E, P).
+        previous: In force before the last fine-tune, to roll back to, float16, shape (G, E, P).
+        v: Adam's second moment, coarsened, shape (G, E, P). The first is not kept: it forgets within a fine-tune.
         key: Of the group's own random numbers, uint64, shape (G,).
         n_steps: Optimiser steps taken, int32, shape (G,).
         n_rounds: Fine-tunes, int32, shape (G,).
     """
 
     weights: F32 = column(np.float32, "members", "weights")
-    previous: F32 = column(np.float32, "members", "weights")
-    m: F32 = column(np.float32, "members", "weights")
-    v: F32 = column(np.float32, "members", "weights")
+    previous: F16 = column(np.float16, "members", "weights")
+    v: U8 = column(np.uint8, "members", "weights")
     key: U64 = column(np.uint64)
     n_steps: I32 = column(np.int32)
     n_rounds: I32 = column(np.int32)
@@ -46,7 +45,12 @@ class Bank(SlotArrays):
         for member in range(self.weights.shape[1]):
             own = keys + np.array([member], np.uint64) * _MEMBER_STRIDE  # arrays wrap, scalars warn
             self.weights[groups, member] = network.initial(uniforms(own, network.stack.n_weights))
-        self.previous[groups] = self.weights[groups]
+        self.previous[groups] = put_by(self.weights[groups])
+
+
+def put_by(weights: F32) -> F16:
+    """Return weights as they are kept to roll back to: rounded, far finer than what a fine-tune changes."""
+    return weights.clip(-_MOST, _MOST).astype(np.float16)
 
 
 def empty_bank(capacity: int, network: Network, n_members: int) -> Bank:

@@ -9,7 +9,9 @@ import pytest
 from pipeline.core.columns import AnyArray
 from pipeline.core.records import F32, F64, Readings
 from pipeline.core.settings import Settings
+from pipeline.core.short_floats import refined
 from pipeline.detect.surprise import MAX_SCORE
+from pipeline.forecast.bank import put_by
 from pipeline.forecast.network import Network
 from pipeline.forecast.training import Weights, Windows
 from pipeline.runtime.session import Session
@@ -66,7 +68,7 @@ def teach_instead(monkeypatch: pytest.MonkeyPatch) -> Callable[[Change], None]:
         def fine_tune(_: Network, before: Weights, _windows: Windows, n_batches: int, *_args: object) -> Weights:
             weights = before.weights.copy()
             change(weights[: len(weights) // 2, 0])  # members of the first of two networks
-            return replace(before, weights=weights, m=before.m + 1, n_steps=before.n_steps + np.int32(n_batches))
+            return replace(before, weights=weights, v=4 * before.v, n_steps=before.n_steps + np.int32(n_batches))
 
         monkeypatch.setattr("pipeline.flow.learning.fine_tune", fine_tune)
 
@@ -88,7 +90,7 @@ def unsure(weights: F32) -> None:
 
 
 def a_little_unsure(weights: F32) -> None:
-    weights[0, -N_OUTPUTS + 1 :: 2] += 0.6
+    weights[0, -N_OUTPUTS + 1 :: 2] += 0.8
 
 
 def broken(weights: F32) -> None:
@@ -121,7 +123,7 @@ def test_a_challenger_that_is_refused_leaves_the_weights_in_force_bit_for_bit(
     assert set(found) <= allowed
     assert sum(found.values()) == 1
     after = network_of(session, 0)
-    for name in ("weights", "previous", "m", "v", "n_steps", "key"):
+    for name in ("weights", "previous", "v", "n_steps", "key"):
         assert after[name].tobytes() == before[name].tobytes(), name
     assert after["n_rounds"] == before["n_rounds"] + 1, "next time it draws other windows"
 
@@ -131,7 +133,7 @@ def test_a_challenger_that_would_miss_faults_is_refused_though_it_foretells_no_w
 ) -> None:
     session = trained()
     session.model.bank.weights[:, 0, -N_OUTPUTS + 1 :: 2] -= 0.3  # sure enough to find a fault of four spreads
-    session.model.bank.previous[:] = session.model.bank.weights
+    session.model.bank.previous[:] = put_by(session.model.bank.weights)
     teach_instead(a_little_unsure)
     assert outcomes(session) == {"accepted": 1, "faults": 1}
 
@@ -142,8 +144,9 @@ def test_what_is_accepted_goes_live_and_keeps_what_it_replaced(teach_instead: Ca
     teach_instead(nothing)
     assert outcomes(session) == {"accepted": 2}
     after = network_of(session, 0)
-    assert after["previous"].tobytes() == before["weights"].tobytes()
-    assert np.array_equal(after["m"], before["m"] + 1)
+    assert after["previous"].tobytes() == put_by(before["weights"]).tobytes()
+    assert before["v"].any()
+    assert np.array_equal(refined(after["v"]), 4 * refined(before["v"]))
 
 
 def test_after_a_refusal_the_next_fine_tune_is_due_as_usual(teach_instead: Callable[[Change], None]) -> None:
@@ -165,7 +168,7 @@ def test_weights_that_prove_bad_on_what_came_since_are_taken_back(teach_instead:
     go_on(session)
     teach_instead(nothing)
     assert outcomes(session) == {"accepted": 2, "rolled_back": 1}
-    assert network_of(session, 0)["weights"].tobytes() == before["previous"].tobytes()
+    assert network_of(session, 0)["weights"].tobytes() == before["previous"].astype(np.float32).tobytes()
 
 
 def test_a_challenger_is_taught_from_what_was_taken_back_and_not_from_the_bad(
@@ -178,7 +181,7 @@ def test_a_challenger_is_taught_from_what_was_taken_back_and_not_from_the_bad(
     go_on(session)
     teach_instead(wild)
     assert outcomes(session) == {"accepted": 1, "hold_out": 1, "rolled_back": 1}
-    assert network_of(session, 0)["weights"].tobytes() == good.tobytes()
+    assert network_of(session, 0)["weights"].tobytes() == good.astype(np.float32).tobytes()
 
 
 def test_weights_so_bad_that_they_open_an_episode_are_taken_back_too(
@@ -191,7 +194,7 @@ def test_weights_so_bad_that_they_open_an_episode_are_taken_back_too(
     go_on(session)
     teach_instead(nothing)
     outcomes(session)
-    assert network_of(session, 0)["weights"].tobytes() == before["previous"].tobytes()
+    assert network_of(session, 0)["weights"].tobytes() == before["previous"].astype(np.float32).tobytes()
 
 
 def test_good_weights_are_not_taken_back() -> None:
