@@ -1,18 +1,16 @@
-"""Numbers kept in two bytes or in one, for what is many and need not be exact.
+"""Numbers kept in two bytes: the sign, the exponent and the first seven bits of a float32.
 
-In two: the sign, the exponent and the first seven bits of a float32: any size, and infinities, to 0.4 % of itself.
-In one: a size and no sign, four to an octave.
+For what is many and need not be exact: any size that a float32 has, and infinities, to 0.4 % of itself.
 """
 
 import numpy as np
 
-from pipeline.core.records import F32, U8, U16
+from pipeline.core.records import F32, U16
 
 #: What ``shortened`` makes of a number that is missing.
 SHORT_NAN = 0x7FC0
 #: And of minus infinity.
 SHORT_MINUS_INF = 0xFF80
-_COARSE_FROM = 4 * (127 - 58) - 1  # exponent and two bits below the smallest size
 
 
 def shortened(values: F32) -> U16:
@@ -41,25 +39,6 @@ def shortened_up(values: F32) -> U16:
     """
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     return ((bits + np.where(bits >> 31, np.uint32(0), np.uint32(0xFFFF))) >> 16).astype(np.uint16)
-
-
-def coarsened(sizes: F32) -> U8:
-    """Return sizes, float32 and not negative, in one byte each: the nearest of four to an octave.
-
-    Those are 1, 1.25, 1.5 and 1.75 times powers of two from 2^-58 on. Smaller ones are 0, larger ones the largest, 48.
-
-    Example:
-        >>> refined(coarsened(np.array([0.0, 1e-3, 3.2, 1e9], np.float32))).tolist()
-        [0.0, 0.0009765625, 3.0, 48.0]
-    """
-    bits = np.ascontiguousarray(sizes, np.float32).view(np.uint32).astype(np.int64)
-    return (((bits + (1 << 20)) >> 21) - _COARSE_FROM).clip(0, 255).astype(np.uint8)
-
-
-def refined(coarse: U8) -> F32:
-    """Return as float32 what ``coarsened`` made, exactly."""
-    bits = np.where(coarse > 0, coarse + np.uint32(_COARSE_FROM), np.uint32(0)) << 21
-    return bits.astype(np.uint32).view(np.float32)
 
 
 def lengthened(short: U16) -> F32:

@@ -11,7 +11,6 @@ import numpy as np
 from pipeline.core.records import F16, F32, I8, I32, I64, U8, Bool
 from pipeline.core.seeds import uniforms
 from pipeline.core.settings import Settings
-from pipeline.core.short_floats import coarsened, refined
 from pipeline.flow.curriculum import MAX_STREAMS_PER_BATCH, Curriculum, dropout_draws
 from pipeline.flow.forecasting import put_scale, rebuild
 from pipeline.flow.lessons import Lesson
@@ -20,6 +19,7 @@ from pipeline.flow.state import Model, State
 from pipeline.forecast.backend import backend_for
 from pipeline.forecast.bank import put_by
 from pipeline.forecast.gate import Outcome, compare, is_finite, is_regression, verdict
+from pipeline.forecast.moments import packed, unpacked
 from pipeline.forecast.network import Network, network_for
 from pipeline.forecast.training import Weights, fine_tune
 
@@ -36,7 +36,7 @@ class Taught:
     Attributes:
         weights: Of the networks now: the challenger's, the champion's or those before it, shape (G, E, P).
         previous: What to roll back to, as in ``Bank``, shape (G, E, P).
-        v: Adam's second moment, likewise.
+        m, v: Adam's moments, likewise.
         n_steps: Optimiser steps taken, int32.
         outcome: ``gate.Outcome`` of the challenger, int8.
         is_rolled_back: The champion had done worse than its predecessor and was taken back first.
@@ -44,6 +44,7 @@ class Taught:
 
     weights: F32
     previous: F16
+    m: I8
     v: U8
     n_steps: I32
     outcome: I8
@@ -101,7 +102,7 @@ def prepare(model: Model, state: State, groups: I64) -> Lesson:
     own = bank.take(groups)
     return Lesson(
         groups=groups,
-        **{name: own[name] for name in ("key", "n_rounds", "n_steps", "weights", "previous", "v")},
+        **{name: own[name] for name in ("key", "n_rounds", "n_steps", "weights", "previous", "m", "v")},
         slots=slots,
         network_of=network_of,
         n_due=n_due,
@@ -146,11 +147,13 @@ def teach(lesson: Lesson, settings: Settings) -> Taught:
     after = _challengers(lesson, settings, network, curriculum, champion)
     finite = is_finite(after.weights, after.m, after.v)
     outcome = verdict(compare(network, champion, after.weights, curriculum.hold_out()), finite)
+    m, v = packed(after.m, after.v)
     accepted = (outcome == Outcome.ACCEPTED)[:, None, None]
     return Taught(
         weights=np.where(accepted, after.weights, champion),
         previous=np.where(accepted, put_by(champion), lesson.previous),
-        v=np.where(accepted, coarsened(after.v), lesson.v),
+        m=np.where(accepted, m, lesson.m),
+        v=np.where(accepted, v, lesson.v),
         n_steps=np.where(accepted[:, 0, 0], after.n_steps, lesson.n_steps),
         outcome=outcome,
         is_rolled_back=is_rolled_back,
@@ -183,7 +186,8 @@ def _taught(
     (n_groups, n_members, n_weights), together = own.shape, own.shape
     apart = (n_groups * n_members, 1, n_weights)
     n_steps = np.repeat(lesson.n_steps[networks], n_members)
-    before = Weights(own.reshape(apart), np.zeros(apart, np.float32), refined(lesson.v[networks]).reshape(apart), n_steps)
+    moments = unpacked(lesson.m[networks], lesson.v[networks])
+    before = Weights(own.reshape(apart), *(moment.reshape(apart) for moment in moments), n_steps)
     windows = curriculum.minibatches(n_batches, networks)
     after = fine_tune(network, before, windows, n_batches, training.learning_rate, draws)
     weights, m, v = (a.reshape(together) for a in (after.weights, after.m, after.v))
@@ -198,7 +202,7 @@ def apply(model: Model, state: State, lesson: Lesson, taught: Taught) -> None:
     bank.put(
         groups[is_same],
         {
-            **{name: getattr(taught, name)[is_same] for name in ("weights", "previous", "v", "n_steps")},
+            **{name: getattr(taught, name)[is_same] for name in ("weights", "previous", "m", "v", "n_steps")},
             "key": lesson.key[is_same],
             "n_rounds": lesson.n_rounds[is_same] + np.int32(1),
         },

@@ -71,7 +71,7 @@ def pack_learnt(lesson: Lesson, taught: Taught) -> bytes:
     """Return what ``apply`` did as bytes: weights of accepted challengers alone, all else follows from the bank."""
     is_accepted = taught.outcome == Outcome.ACCEPTED
     arrays = {name: getattr(lesson, name) for name in PLACE}
-    arrays |= {name: getattr(taught, name)[is_accepted] for name in ("weights", "v")}
+    arrays |= {name: getattr(taught, name)[is_accepted] for name in ("weights", "m", "v")}
     arrays |= {"now_" + name: getattr(taught, name) for name in ("n_steps", "outcome", "is_rolled_back")}
     return seal(_LEARNT_MAGIC, arrays, {})
 
@@ -93,7 +93,7 @@ def unpack_learnt(data: bytes, model: Model) -> tuple[Lesson, Taught]:
         before = bank["previous"].astype(np.float32)
         champion = np.where(is_rolled_back[:, None, None], before, bank["weights"])
         is_accepted = outcome == Outcome.ACCEPTED
-        now = {"weights": champion.copy(), "v": bank["v"].copy()}
+        now = {"weights": champion.copy(), "m": bank["m"].copy(), "v": bank["v"].copy()}
         for name, array in now.items():
             array[is_accepted] = arrays[name]
         previous = np.where(is_accepted[:, None, None], put_by(champion), bank["previous"])
@@ -114,7 +114,7 @@ def _likenesses(lesson: Lesson) -> dict[str, AnyArray]:
     """Return an array of the right dtype and shape for each of an answer's."""
     n_groups = len(lesson.groups)
     return {
-        **{name: getattr(lesson, name) for name in ("weights", "previous", "v", "n_steps")},
+        **{name: getattr(lesson, name) for name in ("weights", "previous", "m", "v", "n_steps")},
         "outcome": np.empty(n_groups, np.int8),
         "is_rolled_back": np.empty(n_groups, np.bool_),
     }

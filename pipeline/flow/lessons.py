@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from pipeline.core.records import F16, F32, F64, I32, I64, U8, U16, U64, Bool
+from pipeline.core.records import F16, F32, F64, I8, I32, I64, U8, U16, U64, Bool
 from pipeline.flow.forecasting import Scale
 
 #: What ``apply`` needs of a lesson, beside the bank.
@@ -22,7 +22,7 @@ class Lesson:
     Attributes:
         groups: Number of each network in the bank, int64, shape (G,).
         key, n_rounds, n_steps: Of the networks, as in ``Bank``.
-        weights, previous, v: Likewise, shape (G, E, P).
+        weights, previous, m, v: Likewise, shape (G, E, P).
         slots: Streams, int64, shape (D,).
         network_of: Place of each stream's network in ``groups``, int64, shape (D,).
         n_due: Readings of each stream when its network fell due: which lesson this is.
@@ -39,6 +39,7 @@ class Lesson:
     n_steps: I32
     weights: F32
     previous: F16
+    m: I8
     v: U8
     slots: I64
     network_of: I64

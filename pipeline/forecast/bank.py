@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
-from pipeline.core.records import F16, F32, I32, I64, U8, U64, Bool
+from pipeline.core.records import F16, F32, I8, I32, I64, U8, U64, Bool
 from pipeline.core.seeds import uniforms
 from pipeline.forecast.backend import backend_for
 from pipeline.forecast.network import Network
@@ -25,7 +25,8 @@ class Bank(SlotArrays):
     Attributes:
         weights: In force, float32, shape (G, E, P).
         previous: In force before the last fine-tune, to roll back to, float16, shape (G, E, P).
-        v: Adam's second moment, coarsened, shape (G, E, P). The first is not kept: it forgets within a fine-tune.
+        m: Adam's first moment, packed by ``moments``, shape (G, E, P).
+        v: Adam's second moment, likewise.
         key: Of the group's own random numbers, uint64, shape (G,).
         n_steps: Optimiser steps taken, int32, shape (G,).
         n_rounds: Fine-tunes, int32, shape (G,).
@@ -33,6 +34,7 @@ class Bank(SlotArrays):
 
     weights: F32 = column(np.float32, "members", "weights")
     previous: F16 = column(np.float16, "members", "weights")
+    m: I8 = column(np.int8, "members", "weights")
     v: U8 = column(np.uint8, "members", "weights")
     key: U64 = column(np.uint64)
     n_steps: I32 = column(np.int32)

@@ -103,6 +103,7 @@ def test_networks_come_back_bit_for_bit_whatever_their_number_and_kind() -> None
     settings = small(**{"hidden: 4": "hidden: 4, ensemble: 2, cell: gru, layers: 2"})
     model, state = new_model(settings), State.empty(settings)
     admit(model, state, NAMES)
+    model.bank.m += np.random.default_rng(2).integers(-128, 128, model.bank.m.shape, np.int8)
     model.bank.v += np.random.default_rng(1).integers(0, 256, model.bank.v.shape, np.uint8)
     model.bank.n_rounds[1] = 7
     restored = unpack_model(pack_model(model), settings)

@@ -9,9 +9,9 @@ import pytest
 from pipeline.core.columns import AnyArray
 from pipeline.core.records import F32, F64, Readings
 from pipeline.core.settings import Settings
-from pipeline.core.short_floats import refined
 from pipeline.detect.surprise import MAX_SCORE
 from pipeline.forecast.bank import put_by
+from pipeline.forecast.moments import unpacked
 from pipeline.forecast.network import Network
 from pipeline.forecast.training import Weights, Windows
 from pipeline.runtime.session import Session
@@ -68,7 +68,7 @@ def teach_instead(monkeypatch: pytest.MonkeyPatch) -> Callable[[Change], None]:
         def fine_tune(_: Network, before: Weights, _windows: Windows, n_batches: int, *_args: object) -> Weights:
             weights = before.weights.copy()
             change(weights[: len(weights) // 2, 0])  # members of the first of two networks
-            return replace(before, weights=weights, v=4 * before.v, n_steps=before.n_steps + np.int32(n_batches))
+            return replace(before, weights=weights, m=2 * before.m, v=4 * before.v, n_steps=before.n_steps + np.int32(n_batches))
 
         monkeypatch.setattr("pipeline.flow.learning.fine_tune", fine_tune)
 
@@ -90,7 +90,7 @@ def unsure(weights: F32) -> None:
 
 
 def a_little_unsure(weights: F32) -> None:
-    weights[0, -N_OUTPUTS + 1 :: 2] += 0.8
+    weights[0, -N_OUTPUTS + 1 :: 2] += 0.6
 
 
 def broken(weights: F32) -> None:
@@ -123,7 +123,7 @@ def test_a_challenger_that_is_refused_leaves_the_weights_in_force_bit_for_bit(
     assert set(found) <= allowed
     assert sum(found.values()) == 1
     after = network_of(session, 0)
-    for name in ("weights", "previous", "v", "n_steps", "key"):
+    for name in ("weights", "previous", "m", "v", "n_steps", "key"):
         assert after[name].tobytes() == before[name].tobytes(), name
     assert after["n_rounds"] == before["n_rounds"] + 1, "next time it draws other windows"
 
@@ -146,7 +146,9 @@ def test_what_is_accepted_goes_live_and_keeps_what_it_replaced(teach_instead: Ca
     after = network_of(session, 0)
     assert after["previous"].tobytes() == put_by(before["weights"]).tobytes()
     assert before["v"].any()
-    assert np.array_equal(refined(after["v"]), 4 * refined(before["v"]))
+    (m, v), (twice_m, four_v) = (unpacked(found["m"], found["v"]) for found in (before, after))
+    assert np.array_equal(twice_m, 2 * m)
+    assert np.array_equal(four_v, 4 * v)
 
 
 def test_after_a_refusal_the_next_fine_tune_is_due_as_usual(teach_instead: Callable[[Change], None]) -> None:

@@ -141,7 +141,7 @@ def test_teaching_changes_neither_its_lesson_nor_its_answer() -> None:
     lesson = lesson_of(session)
     before, state = bytes_of(lesson), pack(session.state)
     one, two = teach(lesson, session.settings), teach(lesson, session.settings)
-    assert all(np.array_equal(getattr(one, name), getattr(two, name)) for name in ("weights", "v", "outcome"))
+    assert all(np.array_equal(getattr(one, name), getattr(two, name)) for name in ("weights", "m", "v", "outcome"))
     assert bytes_of(lesson) == before
     assert pack(session.state) == state
 

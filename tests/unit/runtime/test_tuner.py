@@ -163,7 +163,7 @@ def test_a_lesson_is_no_answer_and_an_answer_no_lesson(lesson: Lesson, taught: T
 
 def unchanged(lesson: Lesson, taught: Taught) -> bool:
     """Whether every network is as it was, bit for bit."""
-    names = ("weights", "previous", "v", "n_steps")
+    names = ("weights", "previous", "m", "v", "n_steps")
     return all(getattr(taught, name).tobytes() == getattr(lesson, name).tobytes() for name in names)
 
 
