@@ -42,14 +42,14 @@ class StreamSettings(Section):
         ge=1,
         le=1_000_000,
         title="Streams beyond this are refused and counted.",
-        description="About 395 KB of memory each with networks of its own, 41 KB in a fleet.",
+        description="About 232 KB of memory each with networks of its own, 27 KB in a fleet.",
     )
     window_len: int = Field(
         0,
         ge=0,
         le=65536,
         title="Readings kept per stream, at least 128; 0: as sharing needs: 4096, of a kind 1024, in a fleet 256.",
-        description="More lets networks train on an older past, and finds longer seasons, at 41 bytes each.",
+        description="More lets networks train on an older past, and finds longer seasons, at 25 bytes each.",
     )
     future_s: float = Field(
         60.0,

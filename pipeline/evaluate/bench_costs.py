@@ -103,8 +103,7 @@ def memory(sharing: str) -> list[Cost]:
     if sharing == "stream":
         parts.append(session.model.bank)
     size = sum(array.nbytes / part.capacity for part in parts for array in part.arrays().values())
-    windows = session.state.windows
-    bare = (windows.time[0].nbytes + windows.value[0].nbytes) / _KIB
+    bare = 2 * session.state.windows.value[0].nbytes / _KIB
     what = f"memory per further stream, network per {sharing}, KiB"
     costs = [_cost(what, size / _KIB, "its readings and times", bare)]
     if IS_COUNTED:

@@ -17,6 +17,7 @@ from pipeline.flow.lessons import Lesson
 from pipeline.forecast.features import N_FEATURES, Z_BOUND, squash
 from pipeline.forecast.targets import ACTIVITY, N_TARGETS, Horizons, log_activity
 from pipeline.forecast.training import Windows
+from pipeline.streams.windows import times_before
 
 _AT_ONCE = 16_384  # readings laid out at once: their columns stay in the cache
 
@@ -88,9 +89,10 @@ def _block(
     width = lesson.value.shape[1]
     number = lesson.n[streams, None] - length + np.arange(length)
     at = number % width + streams[:, None] * width  # in rings that lie one after the other
-    value, time = lesson.value.reshape(-1)[at], lesson.time.reshape(-1)[at]
+    value, since = lesson.value.reshape(-1)[at], lesson.since.reshape(-1)[at]
+    time = times_before(lesson.last_s[streams], since)
     before, interval = np.full((2, *value.shape), np.nan)
-    before[:, 1:], interval[:, 1:] = value[:, :-1], np.diff(time, axis=1)
+    before[:, 1:], interval[:, 1:] = value[:, :-1], since[:, 1:]
     scale = lesson.scale.at(streams)
     outlook = lengthened(_flat(lesson.outlook)[at])
     seen = Seen(value, before, time, interval, outlook, _flat(lesson.context)[at])

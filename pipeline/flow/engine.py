@@ -53,8 +53,8 @@ def update(model: Model, state: State, batch: Batch, now: float, detail: Detail 
         The state, and one row per reading in the order of the batch.
     """
     limits = model.settings.streams
-    newest, seen = state.windows.newest, state.windows.time
-    gated = gate(batch, newest, seen, now + limits.future_s, limits.max_abs_value)
+    windows = state.windows
+    gated = gate(batch, windows.newest, windows.holds, now + limits.future_s, limits.max_abs_value)
     steps = Steps.blank(len(batch))
     steps.detail = detail
     steps.outcome[:] = gated.outcome
@@ -76,7 +76,7 @@ def _accept_after_all(model: Model, state: State, batch: Batch, rows: I64, now: 
     """Gate readings again whose streams are on another time line now, and run them."""
     limits = model.settings.streams
     again = Batch(batch.slot[rows], batch.seq[rows], batch.time[rows], batch.value[rows], batch.flags[rows])
-    gated = gate(again, state.windows.newest, state.windows.time, now + limits.future_s, limits.max_abs_value)
+    gated = gate(again, state.windows.newest, state.windows.holds, now + limits.future_s, limits.max_abs_value)
     steps.outcome[rows] = gated.outcome
     steps.health[rows] = _HEALTH_OF_OUTCOME[gated.outcome]
     context = context_values(state, batch, rows[gated.rows])

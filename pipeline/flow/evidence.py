@@ -47,5 +47,5 @@ class Trail(SlotArrays):
         value = self.value[slot, at]
         forecast = value - self.residual[slot, at]
         half_width = self.half_width[slot, at]
-        time = windows.time[slot, number % windows.time.shape[1]]
+        time = windows.last(np.array([slot]), len(number)).time[0]
         return Evidence(time, value, forecast, forecast - half_width, forecast + half_width)

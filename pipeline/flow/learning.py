@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from pipeline.core.records import F16, F32, I8, I32, I64, U8, Bool
+from pipeline.core.records import F16, F32, F64, I8, I32, I64, U16, Bool
 from pipeline.core.seeds import uniforms
 from pipeline.core.settings import Settings
 from pipeline.flow.curriculum import MAX_STREAMS_PER_BATCH, Curriculum, dropout_draws
@@ -22,6 +22,7 @@ from pipeline.forecast.gate import Outcome, compare, is_finite, is_regression, v
 from pipeline.forecast.moments import packed, unpacked
 from pipeline.forecast.network import Network, network_for
 from pipeline.forecast.training import Weights, fine_tune
+from pipeline.streams.windows import Windows
 
 _N_YOUNG = 500  # readings under which a network trains twice as long
 _CHUNK = 32  # networks trained at once, times their streams in a minibatch: their activations stay in the cache
@@ -45,7 +46,7 @@ class Taught:
     weights: F32
     previous: F16
     m: I8
-    v: U8
+    v: U16
     n_steps: I32
     outcome: I8
     is_rolled_back: Bool
@@ -96,7 +97,7 @@ def prepare(model: Model, state: State, groups: I64) -> Lesson:
     bank, windows = model.bank, state.windows
     slots, network_of = _pupils(model, state, groups)
     n_due, scale, now = state.due.n[slots], state.due.take(slots), scale_now(state, slots)
-    is_stale = windows.n[slots] - n_due > _most_since(model.settings, windows.time.shape[1])
+    is_stale = windows.n[slots] - n_due > _most_since(model.settings, windows.value.shape[1])
     n = np.where(is_stale, windows.n[slots], n_due)
     n_since = np.maximum(model.settings.training.takeover, windows.n[slots] - n)
     own = bank.take(groups)
@@ -108,10 +109,19 @@ def prepare(model: Model, state: State, groups: I64) -> Lesson:
         n_due=n_due,
         n_trained=state.ledger.n_trained[slots],
         **{name: array for name, array in windows.take(slots).items() if name not in ("n", "newest")},
+        last_s=_event_time(windows, slots, n),
         n=n,
-        n_held=np.minimum(n, windows.time.shape[1] - n_since),
+        n_held=np.minimum(n, windows.value.shape[1] - n_since),
         **{name: np.where(is_stale, now[name], scale[name]) for name in now},
     )
+
+
+def _event_time(windows: Windows, slots: I64, n: I64) -> F64:
+    """Return the event time of the last of the first ``n`` readings of streams, shape (D,)."""
+    n_since = windows.n[slots] - n
+    time = windows.last(slots, int(n_since.max(initial=0)) + 1).time
+    found: F64 = time[np.arange(len(slots)), -1 - n_since]
+    return found
 
 
 def _most_since(settings: Settings, width: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from pipeline.core.records import F16, F32, F64, I8, I32, I64, U8, U16, U64, Bool
+from pipeline.core.records import F16, F32, F64, I8, I32, I64, U16, U64, Bool
 from pipeline.flow.forecasting import Scale
 
 #: What ``apply`` needs of a lesson, beside the bank.
@@ -29,7 +29,8 @@ class Lesson:
         n: Readings of each that may be learnt from: those then, or all there are where the lesson is very late.
         n_held: How many of them may be cut from.
         n_trained: Readings when its network was last fine-tuned.
-        time, value, is_taught, outlook, context: Windows, as they lie in ``streams.windows``.
+        last_s: Event time of the last of them, Unix seconds.
+        since, value, is_taught, outlook, context: Windows, as they lie in ``streams.windows``.
         middle, spread, interval: Scale to train in; spread is 0 where a stream has none.
     """
 
@@ -40,14 +41,15 @@ class Lesson:
     weights: F32
     previous: F16
     m: I8
-    v: U8
+    v: U16
     slots: I64
     network_of: I64
     n_due: I64
     n: I64
     n_held: I64
     n_trained: I64
-    time: F64
+    last_s: F64
+    since: F32
     value: F64
     is_taught: Bool
     outlook: U16

@@ -18,7 +18,7 @@ from pipeline.core.errors import ForetellError
 _DIGEST_BYTES = 32
 #: What safetensors calls the types of numbers that are kept.
 _TYPES = {
-    **{f"f{n}": f"F{8 * n}" for n in (4, 8)},
+    **{f"f{n}": f"F{8 * n}" for n in (2, 4, 8)},
     **{f"i{n}": f"I{8 * n}" for n in (1, 2, 4, 8)},
     **{f"u{n}": f"U{8 * n}" for n in (1, 2, 4, 8)},
     "b1": "BOOL",

@@ -98,10 +98,8 @@ def _relocate(state: State, slot: int) -> None:
     windows, at = state.windows, np.array([slot])
     begin_s = float(state.clock.first_late_s[slot])
     step_s = float(np.nan_to_num(state.cadence.step_s[slot], nan=1.0))
-    n = int(min(windows.n[slot], windows.time.shape[1]))
-    place = (windows.n[slot] - n + np.arange(n)) % windows.time.shape[1]  # oldest first
-    windows.time[slot, place] = _moved(windows.time[slot, place], begin_s, step_s)
-    windows.newest[slot] = windows.time[slot, place[-1]]
+    n = int(min(windows.n[slot], windows.value.shape[1]))
+    windows.retime(slot, _moved(windows.last(at, n).time[0], begin_s, step_s))
     state.clock.n_late[slot] = 0
     for column in (state.decision.watched_s, state.decision.alerted_s, state.runs.first_s):
         column[slot] = np.minimum(column[slot], windows.newest[slot])  # a rest must not last until a time to come

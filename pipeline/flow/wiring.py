@@ -70,7 +70,7 @@ def context_values(state: State, batch: Batch, rows: I64) -> F64:
 
 def _readings_of(state: State, slot: int, batch: Batch, rows: I64) -> tuple[F64, F64]:
     """Return what is held of a stream, and what the batch adds, in order of time."""
-    held = state.windows.last(np.array([slot]), state.windows.time.shape[1])
+    held = state.windows.last(np.array([slot]), state.windows.value.shape[1])
     is_valid = held.is_valid[0]
     new = rows[np.argsort(batch.time[rows], kind="stable")]
     return np.append(held.time[0][is_valid], batch.time[new]), np.append(held.value[0][is_valid], batch.value[new])

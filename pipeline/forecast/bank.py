@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import SlotArrays, column
-from pipeline.core.records import F16, F32, I8, I32, I64, U8, U64, Bool
+from pipeline.core.records import F16, F32, I8, I32, I64, U16, U64, Bool
 from pipeline.core.seeds import uniforms
 from pipeline.forecast.backend import backend_for
 from pipeline.forecast.network import Network
@@ -35,7 +35,7 @@ class Bank(SlotArrays):
     weights: F32 = column(np.float32, "members", "weights")
     previous: F16 = column(np.float16, "members", "weights")
     m: I8 = column(np.int8, "members", "weights")
-    v: U8 = column(np.uint8, "members", "weights")
+    v: U16 = column(np.uint16, "members", "weights")
     key: U64 = column(np.uint64)
     n_steps: I32 = column(np.int32)
     n_rounds: I32 = column(np.int32)

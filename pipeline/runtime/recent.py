@@ -20,13 +20,13 @@ def newest(session: Session, slot: int, n: int) -> Evidence:
     """
     windows = session.state.windows
     evidence = session.state.trail.of(windows, slot)
-    n_had, width = int(windows.n[slot]), windows.time.shape[1]
-    at = np.arange(max(0, n_had - min(n, width)), n_had) % width
-    time, value = windows.time[slot, at], windows.value[slot, at]
-    n_known = min(len(evidence), len(at))
-    is_same = np.array_equal(value[len(at) - n_known :], evidence.last(n_known).value)
-    if len(at) <= n_known or not is_same:
+    n_held = min(n, int(windows.n[slot]), windows.value.shape[1])
+    held = windows.last(np.array([slot]), n_held)
+    time, value = held.time[0], held.value[0]
+    n_known = min(len(evidence), n_held)
+    is_same = np.array_equal(value[n_held - n_known :], evidence.last(n_known).value)
+    if n_held <= n_known or not is_same:
         return evidence.last(n)
-    unknown = np.full(len(at) - n_known, np.nan)
+    unknown = np.full(n_held - n_known, np.nan)
     foretold = (np.concatenate((unknown, column)) for column in evidence.columns()[2:])
     return Evidence(time, value, *foretold)

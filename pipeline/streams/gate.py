@@ -4,7 +4,7 @@ Comes in: a batch in any order and the newest accepted time of each slot. Goes o
 reading and the ticks, the k-th new reading of all streams together. It changes no state.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -50,7 +50,7 @@ def in_parts(bounds: I64, n_most: int) -> I64:
     return np.concatenate((*parts, bounds[-1:]))
 
 
-def gate(batch: Batch, newest: F64, seen: F64, latest_s: float, max_abs_value: float) -> Gated:
+def gate(batch: Batch, newest: F64, holds: Callable[[I64, F64], Bool], latest_s: float, max_abs_value: float) -> Gated:
     """Decide what becomes of each reading.
 
     Per stream, readings pass in order of event time. The first of several with one event time
@@ -60,7 +60,7 @@ def gate(batch: Batch, newest: F64, seen: F64, latest_s: float, max_abs_value: f
     Args:
         batch: Readings in any order.
         newest: Newest accepted event time per slot, -inf for none, shape (S,).
-        seen: Event times in the windows, NaN where empty, shape (S, W).
+        holds: Says of slots and times, shape (D,) each, whether the windows hold such readings.
         latest_s: Event times after this are in the future, Unix seconds.
         max_abs_value: Larger magnitudes are out of range.
 
@@ -77,7 +77,7 @@ def gate(batch: Batch, newest: F64, seen: F64, latest_s: float, max_abs_value: f
     is_old = time <= newest[slot]
     outcome[order[is_repeat]] = Outcome.DUPLICATE
     if is_old.any():
-        _late_or_duplicate(outcome, order[is_old], batch, seen)
+        _late_or_duplicate(outcome, order[is_old], batch, holds)
     fresh = ~(is_repeat | is_old)
     return _into_ticks(outcome, order[fresh], slot[fresh])
 
@@ -94,11 +94,11 @@ def _by_reading(batch: Batch, latest_s: float, max_abs_value: float) -> I8:
     return outcome
 
 
-def _late_or_duplicate(outcome: I8, rows: I64, batch: Batch, seen: F64) -> None:
+def _late_or_duplicate(outcome: I8, rows: I64, batch: Batch, holds: Callable[[I64, F64], Bool]) -> None:
     """Tell late readings from repeated ones, a bounded number of windows at a time."""
     for part in np.array_split(rows, len(rows) // 1024 + 1):
-        is_seen: Bool = (seen[batch.slot[part]] == batch.time[part, None]).any(axis=1)
-        outcome[part] = np.where(is_seen, Outcome.DUPLICATE, Outcome.LATE)
+        is_held = holds(batch.slot[part].astype(np.int64), batch.time[part])
+        outcome[part] = np.where(is_held, Outcome.DUPLICATE, Outcome.LATE)
 
 
 def _into_ticks(outcome: I8, rows: I64, slot: I64) -> Gated:

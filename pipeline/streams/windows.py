@@ -8,6 +8,8 @@ from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, F64, I64, U16, Bool, Slots
 from pipeline.core.short_floats import SHORT_NAN, lengthened, shortened
 
+_SLACK, _ROUNDING = 1.2e-7, 4.0  # of float32, of float64
+
 
 @dataclass
 class Windows(SlotArrays):
@@ -16,7 +18,8 @@ class Windows(SlotArrays):
     Attributes:
         n: Readings accepted so far, int64, shape (S,); reading i lies at ring position i % W.
         newest: Event time of the newest, Unix seconds, -inf for none, shape (S,).
-        time: Event times, NaN where empty, float64, shape (S, W).
+        since: Seconds since the reading before, NaN for a first one, float32, shape (S, W). Event times follow from
+            them and the newest, to a fraction of an interval; kept whole they would take twice as much.
         value: Values, sensor's unit, float64, shape (S, W).
         is_taught: The reading may teach: no episode was open, bool, shape (S, W).
         outlook: What was known of the next reading at each, minus the reading itself, NaN where
@@ -26,7 +29,7 @@ class Windows(SlotArrays):
 
     n: I64 = column(np.int64)
     newest: F64 = column(np.float64, fill=-np.inf)
-    time: F64 = column(np.float64, "window", fill=np.nan)
+    since: F32 = column(np.float32, "window", fill=np.nan)
     value: F64 = column(np.float64, "window")
     is_taught: Bool = column(np.bool_, "window", fill=1)
     outlook: U16 = column(np.uint16, "window", "outlook", fill=SHORT_NAN)
@@ -34,9 +37,9 @@ class Windows(SlotArrays):
 
     def push(self, ix: Slots, slots: I64, time: F64, value: F64) -> None:
         """Append one reading to each stream; ``ix`` and ``slots`` address the same streams."""
-        width = self.time.shape[1]
-        at = slots * width + self.n[ix] % width
-        self.time.reshape(-1)[at] = time
+        width, n = self.value.shape[1], self.n[ix]
+        at = slots * width + n % width
+        self.since.reshape(-1)[at] = np.where(n > 0, time - self.newest[ix], np.nan)
         self.value.reshape(-1)[at] = value
         self.is_taught.reshape(-1)[at] = True
         self.newest[ix] = time
@@ -50,7 +53,7 @@ class Windows(SlotArrays):
             outlook: What is known of the next reading, sensor's unit, shape (A, O).
             context: Scaled values of other streams, shape (A, K).
         """
-        width = self.time.shape[1]
+        width = self.value.shape[1]
         at = slots * width + (self.n[slots] - 1) % width
         known = outlook - self.value.reshape(-1)[at][:, None]
         self.outlook.reshape(-1, self.outlook.shape[2])[at] = shortened(known.astype(np.float32))
@@ -59,14 +62,14 @@ class Windows(SlotArrays):
 
     def season_before(self, slots: I64) -> F64:
         """Return what was one season before the newest readings, as foreseen at the ones before, NaN where unknown."""
-        width = self.time.shape[1]
+        width = self.value.shape[1]
         at = slots * width + (self.n[slots] - 2) % width
         found: F64 = self.value.reshape(-1)[at] + lengthened(self.outlook.reshape(-1)[at * self.outlook.shape[2]])
         return found
 
     def mark_untaught(self, slots: I64) -> None:
         """Keep the newest reading of the streams out of training."""
-        self.is_taught[slots, (self.n[slots] - 1) % self.time.shape[1]] = False
+        self.is_taught[slots, (self.n[slots] - 1) % self.value.shape[1]] = False
 
     def last(self, slots: I64, length: int) -> "Stretch":
         """Return the newest ``length`` readings of each stream, oldest first, right-aligned.
@@ -80,16 +83,32 @@ class Windows(SlotArrays):
         """
         n = self.n[slots][:, None]
         number = n - length + np.arange(length)  # (D, length), which reading of the stream
-        at = number % self.time.shape[1]
+        at = number % self.value.shape[1]
         rows = slots[:, None]
+        time = times_before(self.newest[slots], self.since[rows, at])
+        time[number < 0] = np.nan
         return Stretch(
-            self.time[rows, at],
+            time,
             self.value[rows, at],
             self.is_taught[rows, at],
             lengthened(self.outlook[rows, at]),
             self.context[rows, at],
             number >= 0,
         )
+
+    def holds(self, slots: I64, time: F64) -> Bool:
+        """Say whether streams hold readings of given event times, as nearly as it knows them, shape (D,)."""
+        held = self.last(slots, self.value.shape[1]).time
+        newest = self.newest[slots]
+        slack = _SLACK * (newest - time) + _ROUNDING * np.spacing(np.abs(newest))
+        found: Bool = (np.abs(held - time[:, None]) <= slack[:, None]).any(axis=1)
+        return found
+
+    def retime(self, slot: int, time: F64) -> None:
+        """Give the newest readings of a stream other event times, oldest first, ascending."""
+        at = (self.n[slot] - len(time) + np.arange(len(time))) % self.value.shape[1]
+        self.since[slot, at] = np.diff(time, prepend=np.nan)
+        self.newest[slot] = time[-1]
 
     def rewrite(self, slots: I64, value: F64) -> None:
         """Replace whole windows by ``value``, shape (D, W), oldest first; what was known beforehand no longer is."""
@@ -108,6 +127,23 @@ class Stretch:
     outlook: F32
     context: F32
     is_valid: Bool
+
+
+def times_before(newest: F64, since: F32) -> F64:
+    """Return event times of consecutive readings, oldest first.
+
+    Args:
+        newest: Event times of the last of them, shape (D,).
+        since: Seconds since the reading before each, shape (D, L).
+
+    Example:
+        >>> times_before(np.array([90.0]), np.array([[7, 10, 20]], np.float32)).tolist()
+        [[60.0, 70.0, 90.0]]
+    """
+    later = np.zeros(since.shape)
+    np.cumsum(since[:, :0:-1], axis=1, dtype=np.float64, out=later[:, -2::-1])
+    found: F64 = newest[:, None] - later
+    return found
 
 
 def recent_values(windows: Windows, slots: I64, length: int) -> F64:

@@ -39,7 +39,7 @@ static int64_t push(const Windows *w, int64_t s, int64_t width, double time, dou
 {
     double *values = w->value + s * width;
     const int64_t at = w->n[s] % width;
-    w->time[s * width + at] = time;
+    w->since[s * width + at] = w->n[s] > 0 ? (float)(time - w->newest[s]) : NAN;
     values[at] = value;
     w->is_taught[s * width + at] = 1;
     w->newest[s] = time;

@@ -12,7 +12,9 @@ enum { GAP = 1, OUT_OF_RANGE = 32, DRIFT = 128, STUCK = 256, COUNTER_RESET = 409
 
 typedef struct {
     int64_t *n;
-    double *newest, *time, *value;
+    double *newest;
+    float *since;
+    double *value;
     uint8_t *is_taught;
     uint16_t *outlook;
     float *context;

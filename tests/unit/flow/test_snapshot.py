@@ -78,7 +78,7 @@ def test_a_snapshot_of_another_kind_or_version_is_refused(shard: tuple[Model, St
 @pytest.mark.parametrize(
     ("old", "new", "array"),
     [
-        ("window_len: 128", "window_len: 256", r"Windows\.time"),
+        ("window_len: 128", "window_len: 256", r"Windows\.since"),
         ("hidden: 4", "hidden: 5", r"Pending\.hidden"),
         ("hidden: 4", "hidden: 4, ensemble: 2", r"Pending\.hidden"),
         ("hidden: 4", "hidden: 4, cell: gru", r"Pending\.hidden"),
@@ -104,7 +104,7 @@ def test_networks_come_back_bit_for_bit_whatever_their_number_and_kind() -> None
     model, state = new_model(settings), State.empty(settings)
     admit(model, state, NAMES)
     model.bank.m += np.random.default_rng(2).integers(-128, 128, model.bank.m.shape, np.int8)
-    model.bank.v += np.random.default_rng(1).integers(0, 256, model.bank.v.shape, np.uint8)
+    model.bank.v += np.random.default_rng(1).integers(0, 999, model.bank.v.shape, np.uint16)
     model.bank.n_rounds[1] = 7
     restored = unpack_model(pack_model(model), settings)
     for name, array in model.bank.arrays().items():

@@ -95,7 +95,7 @@ def test_the_short_windows_of_a_fleet_always_hold_an_examination_however_late_th
     training = {"takeover": 0, "every": every, "window": WINDOW, "enabled": False}
     shared = {"hidden": 4, "sharing": "fleet", "ensemble": 1}
     session = Session(Settings.model_validate({"forecast": shared, "training": training}))
-    assert session.state.windows.time.shape[1] == session.settings.window_len == 256
+    assert session.state.windows.value.shape[1] == session.settings.window_len == 256
     feed(session, NAMES, 0, 256 + every)
     make_due(session.model, session.state)
     for n in range(256 + every, 384 + every, 11):

@@ -1,4 +1,4 @@
-"""Adam's moments in a byte each: near enough, bounded, and their share of each other nearer still."""
+"""Adam's moments in three bytes: near enough, bounded, and their share of each other nearer still."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.records import F32
+from pipeline.core.short_floats import shortened
 from pipeline.forecast.moments import MOST_SHARE, packed, unpacked
 from pipeline.forecast.training import BETA_1, BETA_2
 
@@ -22,9 +23,9 @@ def after(gradients: F32) -> tuple[F32, F32]:
 def test_moments_come_back_about_as_they_were_and_their_share_nearer(n_steps: int, seed: int, size: float) -> None:
     rng = np.random.default_rng(seed)
     m, v = after((size * rng.standard_t(2, (n_steps, 50)).clip(-5, 5)).astype(np.float32))
-    m, v = m[v > 1e-17], v[v > 1e-17]  # smaller ones are 0
+    m, v = m[v > 0], v[v > 0]
     found_m, found_v = unpacked(*packed(m, v))
-    assert found_v == pytest.approx(v, rel=0.126)
+    assert found_v == pytest.approx(v, rel=0.004)
     assert found_m / np.sqrt(found_v) == pytest.approx(m / np.sqrt(v), abs=0.51 * MOST_SHARE / 127)
 
 
@@ -35,8 +36,9 @@ def test_no_share_is_larger_than_the_largest_that_a_byte_holds() -> None:
     assert packed(m, v)[0].tolist() == [127]
 
 
-def test_every_pair_of_bytes_comes_back() -> None:
-    share, size = (a.ravel() for a in np.meshgrid(np.arange(-127, 128, dtype=np.int8), np.arange(1, 256, dtype=np.uint8)))
+def test_what_is_kept_comes_back_as_it_was() -> None:
+    sizes = shortened(np.logspace(-20, 2, 99).astype(np.float32))
+    share, size = (a.ravel() for a in np.meshgrid(np.arange(-127, 128, dtype=np.int8), sizes))
     again = packed(*unpacked(share, size))
     assert np.array_equal(again[0], share)
     assert np.array_equal(again[1], size)
@@ -46,5 +48,5 @@ def test_moments_that_are_none_and_of_a_network_that_was_never_taught_are_no_tro
     m, v = np.array([0, np.nan, 1, np.inf], np.float32), np.array([0, np.nan, 0, 1], np.float32)
     share, size = packed(m, v)
     assert share.tolist() == [0, 0, 0, 0]
-    assert size[[0, 2]].tolist() == [0, 0]
-    assert all(np.isfinite(a).all() for a in unpacked(share, size))
+    m, v = unpacked(share[[0, 2]], size[[0, 2]])
+    assert m.tolist() == v.tolist() == [0, 0]

@@ -133,7 +133,7 @@ def with_value(array: AnyArray, value: float) -> AnyArray:
     [
         (lambda t: replace(t, weights=with_value(t.weights, np.nan)), "weights: not finite"),
         (lambda t: replace(t, previous=with_value(t.previous, np.inf)), "previous: not finite"),
-        (lambda t: replace(t, v=t.v.astype(np.float32)), "v: expected uint8"),
+        (lambda t: replace(t, v=t.v.astype(np.float32)), "v: expected uint16"),
         (lambda t: replace(t, outcome=with_value(t.outcome, 99)), "an outcome that there is not"),
         (lambda t: replace(t, weights=t.weights[:2]), "weights: expected float32"),
         (lambda t: replace(t, weights=t.weights.astype(np.float64)), "got float64"),

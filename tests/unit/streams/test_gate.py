@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.records import F64, Batch, Flag, Outcome
+from pipeline.core.records import F64, I64, Batch, Bool, Flag, Outcome
 from pipeline.streams.gate import Gated, gate
 
 NOW_S, MAX_ABS = 100.0, 1e6
@@ -30,7 +30,12 @@ def run(rows: list[Row], newest: F64, seen: F64) -> Gated:
         np.array(slot, np.int32), np.array(seq, np.int64), np.array(time, float), np.array(value, float),
         np.array(flags, np.uint8),
     )  # fmt: skip
-    return gate(batch, newest, seen, NOW_S, MAX_ABS)
+
+    def holds(slots: I64, time: F64) -> Bool:
+        found: Bool = (seen[slots] == time[:, None]).any(axis=1)
+        return found
+
+    return gate(batch, newest, holds, NOW_S, MAX_ABS)
 
 
 def run_on_one_stream(*rows: Row) -> list[Outcome]:

@@ -9,6 +9,7 @@ from pipeline.core.records import F64
 from pipeline.streams.windows import Windows, recent_values
 
 N_STREAMS, WIDTH = 3, 4
+ONE = np.array([0])
 
 
 def empty(n_streams: int = N_STREAMS, width: int = WIDTH) -> Windows:
@@ -46,7 +47,7 @@ def test_a_run_of_slots_and_an_index_array_address_the_same_streams() -> None:
     by_run.push(slice(1, 3), slots, time, value)
     by_index.push(slots, slots, time, value)
     for name, array in by_run.arrays().items():
-        assert np.array_equal(array, by_index.arrays()[name], equal_nan=name in {"time", "outlook"}), name
+        assert np.array_equal(array, by_index.arrays()[name], equal_nan=name == "since"), name
     assert by_run.n.tolist() == [0, 1, 1]
 
 
@@ -113,3 +114,39 @@ def test_what_was_known_of_other_values_is_forgotten_when_a_window_is_rewritten(
     stretch = windows.last(np.array([0]), WIDTH)
     assert np.isnan(stretch.outlook).all()
     assert np.isfinite(stretch.context).all()
+
+
+def at_times(times: F64, *, width: int) -> Windows:
+    windows = empty(1, width)
+    for time in times:
+        push(windows, 0, float(time), 1.0)
+    return windows
+
+
+@given(st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=40), st.floats(-1e9, 2e9), st.integers(1, 16))
+def test_event_times_are_known_to_a_fraction_of_the_time_since(steps: list[float], begin: float, width: int) -> None:
+    times = begin + np.cumsum(steps)
+    held = times[-width:]
+    found = at_times(times, width=width).last(ONE, len(held)).time[0]
+    assert (np.abs(found - held) <= 1e-7 * (times[-1] - held) + 1e-6).all()
+    assert found[-1] == times[-1]
+
+
+@given(st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=40), st.integers(1, 16))
+def test_readings_that_are_held_are_known_again_and_no_others(steps: list[float], width: int) -> None:
+    times = 1.7e9 + np.cumsum(steps)
+    windows = at_times(times, width=width)
+    asked = np.unique(np.concatenate((times, (times[1:] + times[:-1]) / 2, times[:1] - 1.0)))
+    is_held = np.isin(asked, times[-width:])
+    apart = np.abs(asked[:, None] - times[-width:]).min(axis=1)
+    sure = is_held | (apart > 2e-7 * (times[-1] - asked) + 2e-6)
+    found = windows.holds(np.zeros(len(asked), np.int64), asked)
+    assert (found == is_held)[sure].all()
+
+
+def test_the_newest_readings_can_be_given_other_times() -> None:
+    windows = at_times(np.arange(6) * 60.0, width=4)
+    windows.retime(0, np.array([1.0, 2.0, 4.0, 8.0]))
+    push(windows, 0, 16.0, 1.0)
+    assert windows.last(ONE, 4).time.tolist() == [[2.0, 4.0, 8.0, 16.0]]
+    assert windows.newest[0] == 16.0
