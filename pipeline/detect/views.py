@@ -155,6 +155,13 @@ class Found:
     of_past: F64
     sizes: F64
 
+    def measured_in(self, unit: F64) -> "Found":
+        """Return the same with what is in the sensor's unit in another, shape (A,); 0 leaves it as it is."""
+        per_unit = 1.0 / np.where(unit > 0, unit, 1.0)
+        of_forecasts = self.of_forecasts.copy()
+        of_forecasts[..., View.RESIDUAL] *= per_unit[:, None]
+        return Found(of_forecasts, self.of_past * per_unit[:, None], self.sizes * per_unit[:, None])
+
     @cached_property
     def next_reading(self) -> F64:
         """The reading on the scale that was foretold for it, by the members' mean, shape (A,)."""

@@ -94,7 +94,7 @@ def _block(
     before, interval = np.full((2, *value.shape), np.nan)
     before[:, 1:], interval[:, 1:] = value[:, :-1], since[:, 1:]
     scale = lesson.scale.at(streams)
-    outlook = lengthened(_flat(lesson.outlook)[at])
+    outlook = lengthened(_flat(lesson.outlook)[at]) * lesson.unit[streams, None, None]
     seen = Seen(value, before, time, interval, outlook, _flat(lesson.context)[at])
     may_teach = np.ones(at.shape, np.bool_) if is_all_taught else lesson.is_taught.reshape(-1)[at]
     return inputs(scale, seen), *_targets(scale, horizons, value, may_teach)

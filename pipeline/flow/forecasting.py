@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.records import F32, F64, I64, Bool, Slots
-from pipeline.core.short_floats import lengthened
 from pipeline.flow.state import Model, State
 from pipeline.forecast.bank import run, step
 from pipeline.forecast.features import N_OUTLOOK, features, squash
@@ -60,7 +59,7 @@ class Seen:
     previous: F64
     time: F64
     interval: F64
-    outlook: F32
+    outlook: F64
     context: F32
 
     def as_sequence(self) -> "Seen":
@@ -113,8 +112,7 @@ def advance(model: Model, state: State, ix: Slots, slots: I64, previous: F64, in
     foreseen[:, len(ahead) :] = baselines
     windows.note(slots, foreseen, context)
     known = np.where(pending.n_since[ix] > 0, previous, np.nan)
-    outlook = lengthened(windows.outlook.reshape(-1, N_OUTLOOK)[at])
-    newest = Seen(value, known, time, interval, outlook, context)
+    newest = Seen(value, known, time, interval, windows.foreseen(slots), context)
     x = inputs(Scale.in_force(state, ix), newest.as_sequence())[:, 0]
     out, hidden = step(model.network, model.bank, state.ledger.group[ix], x, pending.hidden[ix])
     pending.hidden[ix] = hidden
@@ -133,6 +131,8 @@ def put_scale(state: State, slots: I64, scale: Scale) -> None:
     state.pending.location_of_scale[slots] = scale.middle
     state.pending.spread_of_scale[slots] = scale.spread
     state.pending.interval_of_scale[slots] = scale.interval
+    unit = state.windows.unit[slots]
+    state.windows.unit[slots] = np.where(unit > 0, unit, scale.spread)
 
 
 def rebuild(model: Model, state: State, slots: I64, n_newest: int = 0) -> None:

@@ -29,6 +29,7 @@ class Lesson:
         n: Readings of each that may be learnt from: those then, or all there are where the lesson is very late.
         n_held: How many of them may be cut from.
         n_trained: Readings when its network was last fine-tuned.
+        unit: As in ``streams.windows``.
         last_s: Event time of the last of them, Unix seconds.
         since, value, is_taught, outlook, context: Windows, as they lie in ``streams.windows``.
         middle, spread, interval: Scale to train in; spread is 0 where a stream has none.
@@ -48,6 +49,7 @@ class Lesson:
     n: I64
     n_held: I64
     n_trained: I64
+    unit: F64
     last_s: F64
     since: F32
     value: F64

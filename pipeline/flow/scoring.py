@@ -69,7 +69,7 @@ def _look(model: Model, state: State, arrival: Arrival) -> tuple[Found, Recent, 
     came = realised(newest[:, -model.horizons.long - 1 :], state.pending.spread_of_scale[ix], model.horizons)
     recent = Recent.of(newest[:, -N_RECENT:], arrival.n + 1)
     usual = Usual(state.scaling.mean[ix], state.scaling.spread(ix), state.usual.usual_spread[ix])
-    found = look(came, foretold, scale, recent, usual)
+    found = look(came, foretold, scale, recent, usual).measured_in(state.windows.unit[ix])
     return found, recent, newest[:, -2], state.usual.is_still(ix) & recent.is_alike()
 
 

@@ -22,8 +22,10 @@ class Windows(SlotArrays):
             them and the newest, to a fraction of an interval; kept whole they would take twice as much.
         value: Values, sensor's unit, float64, shape (S, W).
         is_taught: The reading may teach: no episode was open, bool, shape (S, W).
-        outlook: What was known of the next reading at each, minus the reading itself, NaN where
+        outlook: What was known of the next reading at each, minus the reading itself, in ``unit``, NaN where
             unknown, shortened, shape (S, W, O); first what was one season before the next reading.
+        unit: The first spread that a stream had, sensor's unit, 0 before, shape (S,): numbers that are rounded are kept
+            in it, so that they are rounded alike whatever the sensor's unit is.
         context: Scaled values of other streams at each reading, float32, shape (S, W, K).
     """
 
@@ -33,6 +35,7 @@ class Windows(SlotArrays):
     value: F64 = column(np.float64, "window")
     is_taught: Bool = column(np.bool_, "window", fill=1)
     outlook: U16 = column(np.uint16, "window", "outlook", fill=SHORT_NAN)
+    unit: F64 = column(np.float64)
     context: F32 = column(np.float32, "window", "context")
 
     def push(self, ix: Slots, slots: I64, time: F64, value: F64) -> None:
@@ -51,12 +54,16 @@ class Windows(SlotArrays):
         Args:
             slots: Streams, shape (A,).
             outlook: What is known of the next reading, sensor's unit, shape (A, O).
-            context: Scaled values of other streams, shape (A, K).
+            unit: The first spread that a stream had, sensor's unit, 0 before, shape (S,): numbers that are rounded are kept
+            in it, so that they are rounded alike whatever the sensor's unit is.
+        context: Scaled values of other streams, shape (A, K).
         """
         width = self.value.shape[1]
         at = slots * width + (self.n[slots] - 1) % width
-        known = outlook - self.value.reshape(-1)[at][:, None]
-        self.outlook.reshape(-1, self.outlook.shape[2])[at] = shortened(known.astype(np.float32))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            per_unit = np.where(self.unit[slots] > 0, 1.0 / self.unit[slots], np.nan)
+            known = ((outlook - self.value.reshape(-1)[at][:, None]) * per_unit[:, None]).astype(np.float32)
+        self.outlook.reshape(-1, self.outlook.shape[2])[at] = shortened(known)
         if context.shape[1]:
             self.context.reshape(-1, context.shape[1])[at] = context
 
@@ -64,7 +71,15 @@ class Windows(SlotArrays):
         """Return what was one season before the newest readings, as foreseen at the ones before, NaN where unknown."""
         width = self.value.shape[1]
         at = slots * width + (self.n[slots] - 2) % width
-        found: F64 = self.value.reshape(-1)[at] + lengthened(self.outlook.reshape(-1)[at * self.outlook.shape[2]])
+        away = lengthened(self.outlook.reshape(-1)[at * self.outlook.shape[2]]) * self.unit[slots]
+        found: F64 = self.value.reshape(-1)[at] + away
+        return found
+
+    def foreseen(self, slots: I64) -> F64:
+        """Return what is known of the next readings, minus the newest ones, as it is kept, shape (A, O)."""
+        width = self.value.shape[1]
+        at = slots * width + (self.n[slots] - 1) % width
+        found: F64 = lengthened(self.outlook.reshape(-1, self.outlook.shape[2])[at]) * self.unit[slots, None]
         return found
 
     def mark_untaught(self, slots: I64) -> None:
@@ -91,7 +106,7 @@ class Windows(SlotArrays):
             time,
             self.value[rows, at],
             self.is_taught[rows, at],
-            lengthened(self.outlook[rows, at]),
+            lengthened(self.outlook[rows, at]) * self.unit[rows, None],
             self.context[rows, at],
             number >= 0,
         )
@@ -124,7 +139,7 @@ class Stretch:
     time: F64
     value: F64
     is_taught: Bool
-    outlook: F32
+    outlook: F64
     context: F32
     is_valid: Bool
 

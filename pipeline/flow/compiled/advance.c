@@ -54,7 +54,7 @@ static int look_ahead(const Run *r)
         const double step_s = r->shard->cadence->step_s[s];
         double *outlook = c->outlook + (size_t)i * N_OUTLOOK;
         c->newest[i] = w->value[c->place[i]];
-        c->season_now[i] = w->value[before] + lengthened(w->outlook[before * N_OUTLOOK + SEASON]);
+        c->season_now[i] = season_before(w, s, before);
         ahead(r->shard->season, s, r->sizes->n_ring, w->newest[s] + (isnan(step_s) ? 0.0 : step_s), outlook);
         c->season_next[i] = outlook[SEASON];
     }
@@ -131,11 +131,12 @@ static void see(const Run *r)
         const int64_t s = c->slots[i], at = c->place[i];
         const double value = w->value[at], middle = p->location_of_scale[s], spread = p->spread_of_scale[s];
         const double divisor = spread > 0 ? spread : INFINITY, z = squash(value, middle, divisor);
+        const double unit = w->unit[s], per_unit = unit > 0 ? 1.0 / unit : NAN;
         double z_ahead[N_OUTLOOK];
         for (int k = 0; k < N_OUTLOOK; k++) {
-            const uint16_t known = shortened((float)(c->outlook[(size_t)i * N_OUTLOOK + k] - value));
+            const uint16_t known = shortened((float)((c->outlook[(size_t)i * N_OUTLOOK + k] - value) * per_unit));
             w->outlook[at * N_OUTLOOK + k] = known;
-            z_ahead[k] = squash(value + lengthened(known), middle, divisor);
+            z_ahead[k] = squash(value + lengthened(known) * unit, middle, divisor);
         }
         for (int64_t k = 0; k < n_context; k++)
             w->context[at * n_context + k] = x[N_FEATURES + k] = c->context[i * n_context + k];

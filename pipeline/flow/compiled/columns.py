@@ -11,7 +11,7 @@ from pipeline.forecast.features import N_FEATURES, N_OUTLOOK
 _F8, _F4, _I8, _I1, _U2, _B = np.float64, np.float32, np.int64, np.int8, np.uint16, np.bool_
 #: Columns of each stage that ticks work on; stages in the order of ``Shard``, the bank after them.
 STAGES: Mapping[str, str] = {
-    "windows": "n newest since value is_taught outlook context",
+    "windows": "n newest since value is_taught outlook unit context",
     "pending": "location_of_scale spread_of_scale interval_of_scale n_since location scale hidden",
     "scaling": "mean var",
     "usual": "usual_spread n_still",

@@ -94,7 +94,7 @@ static void split(const Run *r)
 }
 
 /* views.look, of the forecasts of one stream's networks. */
-static void look_at_forecasts(const Run *r, int i, const double *came, double floor)
+static void look_at_forecasts(const Run *r, int i, const double *came, double floor, double per_unit)
 {
     const Columns *c = r->columns;
     const Pending *p = r->shard->pending;
@@ -113,8 +113,8 @@ static void look_at_forecasts(const Run *r, int i, const double *came, double fl
             const double residual = isnan(scale) ? NAN : came[k] - p->location[at];
             view[k] = residual / (scale + (k == ACTIVITY ? 0.1 : floor));
             if (k == NEXT) {
-                view[N_TARGETS] = shrunk(residual, floor);
-                c->sizes[(size_t)i * (n_members + 1) + m] = most(fabs(residual), floor);
+                view[N_TARGETS] = shrunk(residual, floor) * per_unit;
+                c->sizes[(size_t)i * (n_members + 1) + m] = most(fabs(residual), floor) * per_unit;
             }
         }
         total += view[NEXT];
@@ -150,11 +150,12 @@ void look(const Run *r)
         c->place[i] = push(w, s, r->sizes->width, c->time[i], c->value[i], n_newest, newest);
         realised(newest + n_newest - lengths[LONG] - 1, lengths, r->shard->pending->spread_of_scale[s], came);
         recent_of(newest + n_newest - N_RECENT, w->n[s], mean, deviation);
+        const double per_unit = 1.0 / (w->unit[s] > 0 ? w->unit[s] : 1.0);
         const double level = r->shard->scaling->mean[s], floor = 0.02 * spread_of(r->shard->scaling, s);
-        look_at_forecasts(r, i, came, floor);
-        c->of_past[N_OF_PAST * i] = *deviation - r->shard->usual->usual_spread[s];
-        c->of_past[N_OF_PAST * i + 1] = shrunk(c->value[i] - level, floor);
-        c->sizes[(size_t)i * (n_members + 1) + n_members] = most(fabs(*mean - level), floor);
+        look_at_forecasts(r, i, came, floor, per_unit);
+        c->of_past[N_OF_PAST * i] = (*deviation - r->shard->usual->usual_spread[s]) * per_unit;
+        c->of_past[N_OF_PAST * i + 1] = shrunk(c->value[i] - level, floor) * per_unit;
+        c->sizes[(size_t)i * (n_members + 1) + n_members] = most(fabs(*mean - level), floor) * per_unit;
         put_beside(c, i, N_OF_FORECASTS * n_members);
         c->previous[i] = newest[n_newest - 2];
         c->is_still[i] = r->shard->usual->n_still[s] >= N_STILL && *deviation <= 1e-12 * fabs(*mean);
@@ -172,8 +173,7 @@ static int put_into_block(const Run *r, int i)
         return 0;
     const int at = drift->n_in_block[s] % N_IN_BLOCK;
     block[at] = c->value[i];
-    const Windows *w = r->shard->windows;
-    block[N_IN_BLOCK + at] = c->value[i] - (w->value[before] + lengthened(w->outlook[before * N_OUTLOOK + SEASON]));
+    block[N_IN_BLOCK + at] = c->value[i] - season_before(r->shard->windows, s, before);
     return ++drift->n_in_block[s] == N_IN_BLOCK;
 }
 

@@ -17,6 +17,7 @@ typedef struct {
     double *value;
     uint8_t *is_taught;
     uint16_t *outlook;
+    double *unit;
     float *context;
 } Windows;
 
@@ -246,6 +247,12 @@ static inline double spread_of(const Scaling *sc, int64_t s)
 static inline int64_t bin_of(double place)
 {
     return (int64_t)floor(clip(place, -1e15, 1e15) + 0.5);
+}
+
+/* Windows.season_before, of a stream; before is where the reading before its newest lies. */
+static inline double season_before(const Windows *w, int64_t s, int64_t before)
+{
+    return w->value[before] + lengthened(w->outlook[before * N_OUTLOOK + SEASON]) * w->unit[s];
 }
 
 /* Where the reading before the newest of a stream lies, in its ring as in Columns.place. */

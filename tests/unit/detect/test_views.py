@@ -11,6 +11,7 @@ from pipeline.core.records import F64
 from pipeline.detect.views import (
     FLOOR_OF_ACTIVITY,
     FLOOR_OF_SPREAD,
+    N_OF_FORECASTS,
     N_RECENT,
     N_VIEWS,
     Found,
@@ -132,6 +133,26 @@ def test_another_unit_changes_nothing_but_the_unit(case: Case, unit: float, offs
     in_unit = [View.RESIDUAL, View.SPREAD, View.LEVEL]
     assert views_of(after)[:, in_unit] / unit == pytest.approx(views_of(before)[:, in_unit], rel=1e-6, abs=1e-4)
     assert after.sizes / unit == pytest.approx(before.sizes, rel=1e-6, abs=1e-4)
+
+
+@given(CASES, st.floats(0.01, 100), st.floats(-1e3, 1e3))
+def test_measured_in_its_own_unit_a_stream_looks_alike_whatever_the_sensors_is(
+    case: Case, unit: float, offset: float
+) -> None:
+    before = case.look().measured_in(np.array([3.0]))
+    after = case.look(unit=unit, offset=offset).measured_in(np.array([3.0 * unit]))
+    assert views_of(after) == pytest.approx(views_of(before), rel=1e-6, abs=1e-4)
+    assert after.sizes == pytest.approx(before.sizes, rel=1e-6, abs=1e-4)
+
+
+def test_without_a_unit_views_stay_in_the_sensors() -> None:
+    found = Found(np.ones((1, 2, N_OF_FORECASTS)), np.ones((1, 2)), np.ones((1, 3)))
+    same, halved = found.measured_in(np.zeros(1)), found.measured_in(np.full(1, 2.0))
+    for name in ("of_forecasts", "of_past", "sizes"):
+        assert np.array_equal(getattr(same, name), getattr(found, name)), name
+    assert halved.of_forecasts[0, 1].tolist() == [1.0] * View.RESIDUAL + [0.5]
+    assert np.array_equal(halved.of_past, found.of_past / 2)
+    assert np.array_equal(halved.sizes, found.sizes / 2)
 
 
 @given(CASES)

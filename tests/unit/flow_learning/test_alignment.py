@@ -119,7 +119,9 @@ def test_what_was_known_of_the_next_reading_belongs_to_the_same_reading_as_the_v
     number = numbers_in(session, windows)
     middle, spread = scale_of(session)
     square = number.astype(np.float64) ** 2
-    known = lengthened(session.state.windows.outlook[0, number % KEPT]) + square[..., None]
+    known = (
+        session.state.windows.unit[0] * lengthened(session.state.windows.outlook[0, number % KEPT]) + square[..., None]
+    )
     z, zeros, no_context = squash(square, middle, spread), np.zeros(number.shape), np.zeros((*number.shape, 0))
     expected = features(z, zeros, zeros, zeros, squash(known, middle, spread), no_context.astype(np.float32))
     assert windows.x[..., 7:] == pytest.approx(expected[..., 7:], abs=1e-5)

@@ -68,7 +68,9 @@ def teach_instead(monkeypatch: pytest.MonkeyPatch) -> Callable[[Change], None]:
         def fine_tune(_: Network, before: Weights, _windows: Windows, n_batches: int, *_args: object) -> Weights:
             weights = before.weights.copy()
             change(weights[: len(weights) // 2, 0])  # members of the first of two networks
-            return replace(before, weights=weights, m=2 * before.m, v=4 * before.v, n_steps=before.n_steps + np.int32(n_batches))
+            return replace(
+                before, weights=weights, m=2 * before.m, v=4 * before.v, n_steps=before.n_steps + np.int32(n_batches)
+            )
 
         monkeypatch.setattr("pipeline.flow.learning.fine_tune", fine_tune)
 

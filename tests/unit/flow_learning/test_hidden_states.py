@@ -83,8 +83,8 @@ def remembered(session: Session) -> list[F32 | F64]:
 def assert_agree(session: Session, before: list[F32 | F64]) -> None:
     spread = session.state.pending.spread_of_scale[ALL]
     spread = np.where(spread > 0, spread, 1.0)
-    for stepped, run in zip(before, remembered(session), strict=True):
-        unit = 1 if stepped.ndim > 2 else spread[:, None]  # the hidden state has none
+    for which, (stepped, run) in enumerate(zip(before, remembered(session), strict=True)):
+        unit = spread.reshape(-1, *[1] * (stepped.ndim - 1)) if which else 1  # the hidden state has none
         assert np.allclose(run / unit, stepped / unit, rtol=0, atol=1e-5, equal_nan=True)
 
 

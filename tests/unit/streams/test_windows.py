@@ -13,7 +13,9 @@ ONE = np.array([0])
 
 
 def empty(n_streams: int = N_STREAMS, width: int = WIDTH) -> Windows:
-    return Windows.empty(n_streams, window=width, outlook=2, context=1)
+    windows = Windows.empty(n_streams, window=width, outlook=2, context=1)
+    windows.unit[:] = 0.1
+    return windows
 
 
 def push(windows: Windows, slot: int, time: float, value: float) -> None:
