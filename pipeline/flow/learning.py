@@ -196,8 +196,8 @@ def _taught(
     (n_groups, n_members, n_weights), together = own.shape, own.shape
     apart = (n_groups * n_members, 1, n_weights)
     n_steps = np.repeat(lesson.n_steps[networks], n_members)
-    moments = unpacked(lesson.m[networks], lesson.v[networks])
-    before = Weights(own.reshape(apart), *(moment.reshape(apart) for moment in moments), n_steps)
+    m, v = unpacked(lesson.m[networks], lesson.v[networks])
+    before = Weights(own.reshape(apart), m.reshape(apart), v.reshape(apart), n_steps)
     windows = curriculum.minibatches(n_batches, networks)
     after = fine_tune(network, before, windows, n_batches, training.learning_rate, draws)
     weights, m, v = (a.reshape(together) for a in (after.weights, after.m, after.v))

@@ -32,4 +32,4 @@ def packed(m: F32, v: F32) -> tuple[I8, U16]:
 def unpacked(share: I8, v: U16) -> tuple[F32, F32]:
     """Return the moments that ``packed`` was given, nearly."""
     long = lengthened(v)
-    return share * (_STEP * np.sqrt(long)), long
+    return np.multiply(share, _STEP * np.sqrt(long), dtype=np.float32), long

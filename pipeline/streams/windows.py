@@ -54,9 +54,7 @@ class Windows(SlotArrays):
         Args:
             slots: Streams, shape (A,).
             outlook: What is known of the next reading, sensor's unit, shape (A, O).
-            unit: The first spread that a stream had, sensor's unit, 0 before, shape (S,): numbers that are rounded are kept
-            in it, so that they are rounded alike whatever the sensor's unit is.
-        context: Scaled values of other streams, shape (A, K).
+            context: Scaled values of other streams, shape (A, K).
         """
         width = self.value.shape[1]
         at = slots * width + (self.n[slots] - 1) % width
@@ -116,7 +114,8 @@ class Windows(SlotArrays):
         held = self.last(slots, self.value.shape[1]).time
         newest = self.newest[slots]
         slack = _SLACK * (newest - time) + _ROUNDING * np.spacing(np.abs(newest))
-        found: Bool = (np.abs(held - time[:, None]) <= slack[:, None]).any(axis=1)
+        is_near = np.abs(held - time[:, None]) <= slack[:, None]
+        found: Bool = np.logical_or.reduce(is_near, axis=1)
         return found
 
     def retime(self, slot: int, time: F64) -> None:

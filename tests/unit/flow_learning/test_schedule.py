@@ -185,7 +185,7 @@ def test_weights_that_are_not_finite_are_refused_and_the_session_goes_on(
 ) -> None:
     session = Session(settings(sharing=sharing))
     feed(session, "s", 60)
-    monkeypatch.setattr("pipeline.flow.learning.unpacked", lambda m, v: 2 * (np.full(v.shape, np.nan, np.float32),))
+    monkeypatch.setattr("pipeline.flow.learning.unpacked", lambda _, v: 2 * (np.full(v.shape, np.nan, np.float32),))
     before = weights(session, "s")
     assert session.fine_tune() == 1
     assert {name: n for name, n in session.fine_tunes.items() if n} == {"not_finite": 1}

@@ -39,7 +39,7 @@ def test_no_share_is_larger_than_the_largest_that_a_byte_holds() -> None:
 def test_what_is_kept_comes_back_as_it_was() -> None:
     sizes = shortened(np.logspace(-20, 2, 99).astype(np.float32))
     share, size = (a.ravel() for a in np.meshgrid(np.arange(-127, 128, dtype=np.int8), sizes))
-    again = packed(*unpacked(share, size))
+    again = packed(*unpacked(share.astype(np.int8), size.astype(np.uint16)))
     assert np.array_equal(again[0], share)
     assert np.array_equal(again[1], size)
 

@@ -127,8 +127,8 @@ def at_times(times: F64, *, width: int) -> Windows:
 
 @given(st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=40), st.floats(-1e9, 2e9), st.integers(1, 16))
 def test_event_times_are_known_to_a_fraction_of_the_time_since(steps: list[float], begin: float, width: int) -> None:
-    times = begin + np.cumsum(steps)
-    held = times[-width:]
+    times: F64 = begin + np.cumsum(steps)
+    held: F64 = times[-width:]
     found = at_times(times, width=width).last(ONE, len(held)).time[0]
     assert (np.abs(found - held) <= 1e-7 * (times[-1] - held) + 1e-6).all()
     assert found[-1] == times[-1]
@@ -136,7 +136,7 @@ def test_event_times_are_known_to_a_fraction_of_the_time_since(steps: list[float
 
 @given(st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=40), st.integers(1, 16))
 def test_readings_that_are_held_are_known_again_and_no_others(steps: list[float], width: int) -> None:
-    times = 1.7e9 + np.cumsum(steps)
+    times: F64 = 1.7e9 + np.cumsum(steps)
     windows = at_times(times, width=width)
     asked = np.unique(np.concatenate((times, (times[1:] + times[:-1]) / 2, times[:1] - 1.0)))
     is_held = np.isin(asked, times[-width:])
@@ -147,7 +147,7 @@ def test_readings_that_are_held_are_known_again_and_no_others(steps: list[float]
 
 
 def test_the_newest_readings_can_be_given_other_times() -> None:
-    windows = at_times(np.arange(6) * 60.0, width=4)
+    windows = at_times(np.arange(0.0, 360.0, 60.0), width=4)
     windows.retime(0, np.array([1.0, 2.0, 4.0, 8.0]))
     push(windows, 0, 16.0, 1.0)
     assert windows.last(ONE, 4).time.tolist() == [[2.0, 4.0, 8.0, 16.0]]
