@@ -170,7 +170,9 @@ def unchanged(lesson: Lesson, taught: Taught) -> bool:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda lesson: replace(lesson, weights=np.full_like(lesson.weights, np.nan)),
+        lambda lesson: replace(
+            lesson, weights=np.full_like(lesson.weights, np.nan), previous=np.full_like(lesson.previous, np.nan)
+        ),
         lambda lesson: replace(lesson, middle=np.full_like(lesson.middle, np.nan)),
         lambda lesson: replace(lesson, value=np.full_like(lesson.value, np.nan)),
     ],
@@ -184,6 +186,14 @@ def test_a_lesson_that_would_make_weights_infinite_changes_nothing(
         answer = teach(bad, SETTINGS)
     assert set(answer.outcome) == {Outcome.NOT_FINITE}
     assert unchanged(bad, answer)
+
+
+def test_weights_in_force_that_are_no_numbers_are_taken_back(lesson: Lesson) -> None:
+    broken = replace(lesson, weights=np.full_like(lesson.weights, np.nan))
+    with np.errstate(all="ignore"):
+        answer = teach(broken, SETTINGS)
+    assert answer.is_rolled_back.all()
+    assert np.isfinite(answer.weights).all()
 
 
 def test_steps_so_large_that_forecasts_break_are_refused(lesson: Lesson) -> None:
