@@ -44,14 +44,14 @@ class ForecastSettings(Section):
         2000,
         ge=1,
         title="With sharing auto: more networks than this, and kinds begin to share.",
-        description="About 195 KB of memory each, with an ensemble of three.",
+        description="About 110 KB of memory each, with an ensemble of three.",
     )
     ensemble: int = Field(
         3,
         ge=1,
         le=8,
         title="Networks per stream or group that differ in seed and training windows; their surprises are averaged.",
-        description="Three detect better than two, and two than one, each for 65 KB and its share of training.",
+        description="Three detect better than two, and two than one, each for 41 KB and its share of training.",
     )
     cell: Literal["lstm", "peephole", "coupled", "gru", "rnn"] = Field(
         "lstm",

@@ -33,7 +33,7 @@ class StoreSettings(Section):
         1000.0,
         gt=0,
         title="Snapshots write so much at most, MB per hour, while a start would stay within replay_s.",
-        description="A stream takes about 0.3 MB. Less where the disk is a memory card.",
+        description="A stream takes about 0.2 MB. Less where the disk is a memory card.",
     )
     replay_s: float = Field(
         5.0,
@@ -53,7 +53,7 @@ class StoreSettings(Section):
         256.0,
         ge=0,
         title="Snapshots kept so that the newest alerts can be reproduced (replay --alert), MB; 0 for none.",
-        description="32 alerts at most. A snapshot takes about 0.3 MB a stream, and serves all alerts of its minute.",
+        description="32 alerts at most. A snapshot takes about 0.2 MB a stream, and serves all alerts of its minute.",
     )
     outbox_messages: int = Field(
         10_000,
