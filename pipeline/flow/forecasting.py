@@ -168,8 +168,9 @@ def _stretch_inputs(model: Model, state: State, slots: I64, n_newest: int) -> tu
     has_previous = age < n_run[:, None]
     previous = np.where(has_previous, value[:, :-1], np.nan)
     interval = np.where(stretch.is_valid[:, : end - 1], np.diff(time, axis=1), np.nan)
-    outlook, context = stretch.outlook[:, 1:end], stretch.context[:, 1:end]
-    x = inputs(Scale.in_force(state, slots), Seen(value[:, 1:], previous, time[:, 1:], interval, outlook, context))
+    outlook, context = state.windows.noted(slots, length + 1 + n_newest)
+    seen = Seen(value[:, 1:], previous, time[:, 1:], interval, outlook[:, 1:end], context[:, 1:end])
+    x = inputs(Scale.in_force(state, slots), seen)
     return np.where(is_valid[..., None], x, np.float32(0)), is_valid
 
 

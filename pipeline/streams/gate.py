@@ -77,7 +77,9 @@ def gate(batch: Batch, newest: F64, holds: Callable[[I64, F64], Bool], latest_s:
     is_old = time <= newest[slot]
     outcome[order[is_repeat]] = Outcome.DUPLICATE
     if is_old.any():
-        _late_or_duplicate(outcome, order[is_old], batch, holds)
+        rows = order[is_old]
+        is_held = holds(slot[is_old], time[is_old])
+        outcome[rows] = np.where(is_held, Outcome.DUPLICATE, Outcome.LATE)
     fresh = ~(is_repeat | is_old)
     return _into_ticks(outcome, order[fresh], slot[fresh])
 
@@ -92,13 +94,6 @@ def _by_reading(batch: Batch, latest_s: float, max_abs_value: float) -> I8:
     outcome[(batch.flags & Flag.RETAINED) != 0] = Outcome.RETAINED
     outcome[batch.slot < 0] = Outcome.STREAM_LIMIT
     return outcome
-
-
-def _late_or_duplicate(outcome: I8, rows: I64, batch: Batch, holds: Callable[[I64, F64], Bool]) -> None:
-    """Tell late readings from repeated ones, a bounded number of windows at a time."""
-    for part in np.array_split(rows, len(rows) // 1024 + 1):
-        is_held = holds(batch.slot[part].astype(np.int64), batch.time[part])
-        outcome[part] = np.where(is_held, Outcome.DUPLICATE, Outcome.LATE)
 
 
 def _into_ticks(outcome: I8, rows: I64, slot: I64) -> Gated:

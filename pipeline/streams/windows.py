@@ -94,28 +94,45 @@ class Windows(SlotArrays):
         Returns:
             Arrays of shape (D, length); ``is_valid`` is False where a stream has fewer.
         """
-        n = self.n[slots][:, None]
-        number = n - length + np.arange(length)  # (D, length), which reading of the stream
-        at = number % self.value.shape[1]
+        at, is_valid = self._places(slots, length)
         rows = slots[:, None]
         time = times_before(self.newest[slots], self.since[rows, at])
-        time[number < 0] = np.nan
-        return Stretch(
-            time,
-            self.value[rows, at],
-            self.is_taught[rows, at],
-            lengthened(self.outlook[rows, at]) * self.unit[rows, None],
-            self.context[rows, at],
-            number >= 0,
-        )
+        time[~is_valid] = np.nan
+        return Stretch(time, self.value[rows, at], self.is_taught[rows, at], is_valid)
+
+    def noted(self, slots: I64, length: int) -> tuple[F64, F32]:
+        """Return what was noted at the newest ``length`` readings of each stream, oldest first.
+
+        Returns:
+            What was known of the next readings, minus the readings, NaN where unknown, sensor's unit, shape
+            (D, length, O). Scaled values of other streams, shape (D, length, K).
+        """
+        at, _ = self._places(slots, length)
+        rows = slots[:, None]
+        return lengthened(self.outlook[rows, at]) * self.unit[rows, None], self.context[rows, at]
+
+    def _places(self, slots: I64, length: int) -> tuple[I64, Bool]:
+        """Return where the newest readings lie in the rings, oldest first, and whether they are there, (D, length)."""
+        number = self.n[slots][:, None] - length + np.arange(length)
+        return number % self.value.shape[1], number >= 0
 
     def holds(self, slots: I64, time: F64) -> Bool:
         """Say whether streams hold readings of given event times, as nearly as it knows them, shape (D,)."""
-        held = self.last(slots, self.value.shape[1]).time
-        newest = self.newest[slots]
-        slack = _SLACK * (newest - time) + _ROUNDING * np.spacing(np.abs(newest))
-        is_near = np.abs(held - time[:, None]) <= slack[:, None]
-        found: Bool = np.logical_or.reduce(is_near, axis=1)
+        found = np.zeros(len(slots), np.bool_)
+        order = np.argsort(slots, kind="stable")
+        which, starts = np.unique(slots[order], return_index=True)
+        for slot, own in zip(which.tolist(), np.split(order, starts[1:]), strict=True):
+            found[own] = self._holds(slot, time[own])
+        return found
+
+    def _holds(self, slot: int, time: F64) -> Bool:
+        """Say whether a stream holds readings of given event times, shape (D,)."""
+        newest = self.newest[[slot]]
+        at, _ = self._places(np.array([slot]), min(int(self.n[slot]), self.value.shape[1]))
+        held = times_before(newest, self.since[slot, at])[0]
+        after = np.searchsorted(held, time).clip(0, len(held) - 1)
+        away = np.minimum(np.abs(held[after] - time), np.abs(held[np.maximum(after - 1, 0)] - time))
+        found: Bool = away <= _SLACK * (newest - time) + _ROUNDING * np.spacing(np.abs(newest))
         return found
 
     def retime(self, slot: int, time: F64) -> None:
@@ -138,8 +155,6 @@ class Stretch:
     time: F64
     value: F64
     is_taught: Bool
-    outlook: F64
-    context: F32
     is_valid: Bool
 
 

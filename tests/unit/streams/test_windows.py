@@ -91,11 +91,12 @@ def noted(n: int, *, width: int = WIDTH) -> Windows:
 
 @pytest.mark.parametrize("n", [1, 3, 4, 9])
 def test_what_was_known_at_a_reading_stays_beside_it(n: int) -> None:
-    stretch = noted(n).last(np.array([0]), WIDTH)
+    windows = noted(n)
+    stretch, (outlook, context) = windows.last(np.array([0]), WIDTH), windows.noted(np.array([0]), WIDTH)
     for row in np.flatnonzero(stretch.is_valid[0]):
         number = stretch.value[0, row]
-        assert stretch.outlook[0, row] == pytest.approx(outlook_of(int(number))[0] - number, rel=0.004)
-        assert stretch.context[0, row, 0] == pytest.approx(number / 10)
+        assert outlook[0, row] == pytest.approx(outlook_of(int(number))[0] - number, rel=0.004)
+        assert context[0, row, 0] == pytest.approx(number / 10)
 
 
 def test_one_season_before_the_newest_reading_is_what_was_foreseen_for_it() -> None:
@@ -113,9 +114,9 @@ def test_nothing_is_known_of_the_season_before_a_first_reading() -> None:
 def test_what_was_known_of_other_values_is_forgotten_when_a_window_is_rewritten() -> None:
     windows = noted(6)
     windows.rewrite(np.array([0]), np.zeros((1, WIDTH)))
-    stretch = windows.last(np.array([0]), WIDTH)
-    assert np.isnan(stretch.outlook).all()
-    assert np.isfinite(stretch.context).all()
+    outlook, context = windows.noted(np.array([0]), WIDTH)
+    assert np.isnan(outlook).all()
+    assert np.isfinite(context).all()
 
 
 def at_times(times: F64, *, width: int) -> Windows:
