@@ -8,6 +8,10 @@ generalised Pareto tail (Hosking & Wallis 1987, by probability-weighted moments)
 is exponential, as far as few block maxima say little. That the scale is estimated too makes rare scores more
 probable: of n exponential excesses of sum T the next exceeds x with probability (1 + x/T)^-n, exactly. Without it,
 levels would be too low while a stream is young.
+
+Blocks enter that history only when 24 more are complete: what grows slowly would else teach the level its own
+beginning, and rise below it for good. On ramps of 6 sd in 200 readings that was the difference between being found in
+two of three streams and in nine of ten (foretell evaluate battery).
 """
 
 import math
@@ -16,11 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.columns import column
-from pipeline.core.records import F32, F64, I64, Bool, Slots
+from pipeline.core.records import F32, F64, I8, I64, U16, Bool, Slots
+from pipeline.core.short_floats import SHORT_MINUS_INF, lengthened, shortened_up
 from pipeline.detect.history import BLOCK, LN_10, History
 
 #: Blocks that the history stands for at most: 5,000 readings.
 N_REMEMBERED = 512
+#: Blocks that wait until they are learnt, once the tail is fitted.
+N_WAITING = 24
+#: Dimensions of the arrays, beside how many maxima are kept: ``Budget.empty(n_streams, kept=128, **DIMENSIONS)``.
+DIMENSIONS = {"tails": 1, "waiting": N_WAITING}
 _SHARE = 0.2  # of the blocks that make the tail
 _MIN_BLOCKS = 40  # before the own tail sets the level: from fewer, levels of heavy tails are far too low
 # What is known of the tail beforehand: scores are decades, of an exponential tail, as far as views are independent.
@@ -43,6 +52,8 @@ class Budget(History):
     """History of every stream's scores, and its fitted tail.
 
     Attributes:
+        waiting: Maxima of the newest blocks, a ring, shortened, -inf for none, shape (S, 24).
+        at: Place in the ring.
         threshold: Where the tail begins, float32, shape (S,).
         scale: Of the tail, decades, float32, shape (S,).
         shape: Of the tail, float32, shape (S,).
@@ -50,6 +61,8 @@ class Budget(History):
         threshold_score: Decades at the threshold, float32, shape (S,).
     """
 
+    waiting: U16 = column(np.uint16, "waiting", fill=SHORT_MINUS_INF)
+    at: I8 = column(np.int8)
     threshold: F32 = column(np.float32)
     scale: F32 = column(np.float32, fill=1)
     shape: F32 = column(np.float32)
@@ -102,10 +115,22 @@ class Budget(History):
         """
         is_counted = is_settled & ~np.isnan(score)
         bounded = np.where(self.is_fitted(ix), np.minimum(score, level), score)
-        done = self.take_in(ix, slots, bounded.astype(np.float32)[:, None], is_counted, N_REMEMBERED)
+        done, maxima = self._after_waiting(*self.completed(ix, slots, bounded.astype(np.float32)[:, None], is_counted))
+        self.remember(done, maxima, N_REMEMBERED)
         ready = done[self.n_blocks[done] >= _MIN_BLOCKS]
         if len(ready):
             self._fit(ready)
+
+    def _after_waiting(self, slots: I64, maxima: F32) -> tuple[I64, F32]:
+        """Let blocks wait, shape (D, 1); return those that waited long enough, and all of streams without a tail."""
+        is_young = self.n_blocks[slots] < _MIN_BLOCKS
+        old, at = slots[~is_young], self.at[slots[~is_young]]
+        released = maxima.copy()
+        released[~is_young, 0] = lengthened(self.waiting[old, at])
+        self.waiting[old, at] = shortened_up(maxima[~is_young, 0])
+        self.at[old] = (at + 1) % N_WAITING
+        is_there = released[:, 0] > -np.inf
+        return slots[is_there], released[is_there]
 
     def _fit(self, slots: I64) -> None:
         tails = self.tails(slots, slice(0, 1), _SHARE)

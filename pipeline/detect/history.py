@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F32, F64, I32, I64, U16, Bool, Slots
 from pipeline.core.short_floats import SHORT_MINUS_INF, lengthened, shortened_up
-from pipeline.core.slots import as_run, parts
+from pipeline.core.slots import N_AT_ONCE, as_run
 from pipeline.detect import compiled
 
 BLOCK = 10
@@ -65,20 +65,32 @@ class History(SlotArrays):
         """
         if compiled.serves(self.largest.shape[2]):
             return compiled.take_in(self, self.largest, ix, statistics, is_counted, n_remembered)
+        done, maxima = self.completed(ix, slots, statistics, is_counted)
+        self.remember(done, maxima, n_remembered)
+        return done
+
+    def completed(self, ix: Slots, slots: I64, statistics: F32, is_counted: Bool) -> tuple[I64, F32]:
+        """Take one reading of every stream into its block; return whose is complete, and its maxima, shape (D, N)."""
         if not is_counted.all():
             statistics = np.where(is_counted[:, None], statistics, -np.inf)
         self.block[ix] = np.maximum(self.block[ix], statistics)
         self.n_in_block[ix] += is_counted
         done = slots[self.n_in_block[ix] >= BLOCK]
-        if len(done):
-            for part in parts(done):
-                self._insert(part, self.block[part])
-            self.block[done] = -np.inf
-            self.n_in_block[done] = 0
-            self.n_blocks[done] += 1
-            self.n_kept[done] = self._n_ranked(done, n_remembered)
-            self._thin(done[self.n_blocks[done] >= n_remembered])
-        return done
+        maxima = self.block[done]
+        self.block[done] = -np.inf
+        self.n_in_block[done] = 0
+        return done, maxima
+
+    def remember(self, slots: I64, maxima: F32, n_remembered: int) -> None:
+        """Let the maxima of one block of some streams into the memory, shape (D, N)."""
+        if not len(slots):
+            return
+        for start in range(0, len(slots), N_AT_ONCE):
+            part = slice(start, start + N_AT_ONCE)
+            self._insert(as_run(slots[part]), maxima[part])
+        self.n_blocks[slots] += 1
+        self.n_kept[slots] = self._n_ranked(slots, n_remembered)
+        self._thin(slots[self.n_blocks[slots] >= n_remembered])
 
     def _insert(self, ix: Slots, value: F32) -> None:
         """Let block maxima into the lists of some streams, shape (D, N): most are too small for a full list."""

@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.core.columns import SlotArrays, column
 from pipeline.core.records import F64, I32, I64, U16
 from pipeline.core.settings import Settings
+from pipeline.detect.budget import DIMENSIONS as BUDGET_DIMENSIONS
 from pipeline.detect.budget import Budget
 from pipeline.detect.decision import Decision
 from pipeline.detect.drift import DIMENSIONS, Drift
@@ -173,7 +174,7 @@ class State:
             surprise=Surprise.empty(
                 capacity, tails=Statistics(forecast.ensemble).n_tails, shares=N_SHARES, kept=settings.detection.n_kept
             ),
-            budget=Budget.empty(capacity, tails=1, kept=settings.detection.n_kept),
+            budget=Budget.empty(capacity, kept=settings.detection.n_kept, **BUDGET_DIMENSIONS),
             decision=Decision.empty(capacity),
             quarantine=Quarantine.empty(capacity),
             onset=Onset.empty(capacity, sides=2),

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.core.rates import seconds_per_event
 from pipeline.core.records import F64, I32, I64, Bool, Event, Health, Outcome, Readings, Steps
 from pipeline.core.settings import DetectionSettings
-from pipeline.detect.budget import Budget, decades_of
+from pipeline.detect.budget import DIMENSIONS, Budget, decades_of
 from pipeline.detect.decision import Decision, Scores
 from pipeline.detect.episodes import Episodes, Seen
 from pipeline.detect.views import View
@@ -175,7 +175,7 @@ class _Lanes:
         self._n: I64 = np.zeros(n_streams, np.int64)
         self._has_score: Bool = np.zeros(n_streams, np.bool_)
         self._was_stuck: Bool = np.zeros(n_streams, np.bool_)
-        self._budget = Budget.empty(n_slots, tails=1, kept=settings.n_kept)
+        self._budget = Budget.empty(n_slots, kept=settings.n_kept, **DIMENSIONS)
         self._decision = Decision.empty(n_slots)
         self._episodes = Episodes.empty(n_slots, views=len(View))
 

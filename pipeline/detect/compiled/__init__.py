@@ -17,10 +17,11 @@ from pipeline.core.columns import SlotArrays
 from pipeline.core.compiled import Pointer, addresses, load, plain, pointer, streams
 from pipeline.core.records import F32, F64, I64, U16, Bool, Slots
 
-_VERSION = 3  # of what lies between here and surprise.c
+_VERSION = 4  # of what lies between here and surprise.c
 _MOST_PLACES, _LANES = 128, 8  # of a history, as far as sums go in one order
 _MOST_MEMBERS = 7  # likewise
 _N_EACH = 8
+_N_WAITING = 24  # blocks of the budget
 _Layout = Mapping[str, tuple[type[np.generic], tuple[int, ...]]]
 
 
@@ -52,6 +53,7 @@ def surprise_layout(n_tails: int, n_places: int) -> _Layout:
     """Return the columns of ``Surprise`` in the order of surprise.c."""
     return {
         **history_layout(n_tails, n_places),
+        **dict.fromkeys(("mean_threshold", "mean_excess", "mean_low"), (np.float32, ())),
         "threshold": (np.float32, (n_tails,)),
         "excess": (np.float32, (n_tails,)),
         "low": (np.float32, (n_tails,)),
@@ -64,7 +66,8 @@ def surprise_layout(n_tails: int, n_places: int) -> _Layout:
 def budget_layout(n_places: int) -> _Layout:
     """Return the columns of ``Budget`` in the order of budget.c."""
     names = ("threshold", "scale", "shape", "n_tail", "threshold_score")
-    return {**history_layout(1, n_places), **dict.fromkeys(names, (np.float32, ()))}
+    waiting: _Layout = {"waiting": (np.uint16, (_N_WAITING,)), "at": (np.int8, ())}
+    return {**history_layout(1, n_places), **waiting, **dict.fromkeys(names, (np.float32, ()))}
 
 
 def functions() -> dict[str, int | None]:

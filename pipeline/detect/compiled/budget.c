@@ -1,7 +1,7 @@
 /* The budget: what pipeline/detect/budget.py does to a reading of every stream. */
 #include "history.h"
 
-enum { BLOCK = 10, MIN_BLOCKS = 40 };
+enum { BLOCK = 10, MIN_BLOCKS = 40, N_WAITING = 24 };
 #define LN_10 2.302585092994046
 #define NO_SHAPE 1e-3
 #define SPENT 0.17
@@ -9,6 +9,8 @@ enum { BLOCK = 10, MIN_BLOCKS = 40 };
 
 typedef struct {
     History history;
+    uint16_t *waiting;
+    int8_t *at;
     float *threshold, *scale, *shape, *n_tail, *threshold_score;
 } Budget;
 
@@ -60,6 +62,20 @@ static void fit(const Budget *b, int64_t s, int n_places)
     b->threshold_score[s] = (float)decades(n, n_blocks);
 }
 
+/* Budget._after_waiting, of one stream whose block is complete: says whether there is one to be learnt. */
+static int after_waiting(const Budget *b, int64_t s)
+{
+    uint16_t *oldest = b->waiting + s * N_WAITING + b->at[s];
+    float *block = b->history.block + s;
+    if (b->history.n_blocks[s] < MIN_BLOCKS)
+        return *block > -INFINITY;
+    const float released = lengthened(*oldest);
+    *oldest = shortened_up(*block);
+    *block = released;
+    b->at[s] = (int8_t)((b->at[s] + 1) % N_WAITING);
+    return released > -INFINITY;
+}
+
 /* Budget.learn. */
 int ft_budget_learn(const Budget *b, const int64_t *slots, int first, int n, int capacity, int n_places,
                     int n_remembered, const double *score, const double *level, const uint8_t *is_settled)
@@ -75,6 +91,11 @@ int ft_budget_learn(const Budget *b, const int64_t *slots, int first, int n, int
         h->block[s] = found > h->block[s] ? found : h->block[s];
         if (++h->n_in_block[s] < BLOCK)
             continue;
+        if (!after_waiting(b, s)) {
+            h->block[s] = -INFINITY;
+            h->n_in_block[s] = 0;
+            continue;
+        }
         close_block(h, s, 1, n_places, n_remembered);
         if (h->n_blocks[s] >= MIN_BLOCKS)
             fit(b, s, n_places);

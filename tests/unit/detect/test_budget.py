@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.records import F64, Bool
-from pipeline.detect.budget import MAX_LEVEL, MIN_LEVEL, Budget, decades_of
+from pipeline.detect.budget import DIMENSIONS, MAX_LEVEL, MIN_LEVEL, Budget, decades_of
 from pipeline.detect.history import BLOCK
 
 KEPT = 128
@@ -15,7 +15,7 @@ DAY = 86_400.0
 
 
 def empty(n_streams: int = 1) -> Budget:
-    return Budget.empty(n_streams, tails=1, kept=KEPT)
+    return Budget.empty(n_streams, kept=KEPT, **DIMENSIONS)
 
 
 def levels(budget: Budget, decades: float = DECADES) -> F64:

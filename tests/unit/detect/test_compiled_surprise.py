@@ -103,11 +103,11 @@ def test_streams_that_are_not_there_and_columns_too_short_are_refused() -> None:
 
 
 def test_columns_are_in_the_order_of_the_c_structures() -> None:
-    kinds = {np.float32: "float", np.int32: "int32_t", np.int64: "int64_t", np.uint16: "uint16_t"}
+    kinds = {np.float32: "float", np.int32: "int32_t", np.int64: "int64_t", np.uint16: "uint16_t", np.int8: "int8_t"}
     found = {}
     for path in sorted(SOURCE.parent.glob("*.[hc]")):
         for text, name in re.findall(r"typedef struct \{([^}]*)\} (\w+);", path.read_text()):
-            lines = re.findall(r"(double|float|int32_t|int64_t|uint16_t) (.*?);", text)
+            lines = re.findall(r"(double|float|int8_t|int32_t|int64_t|uint16_t) (.*?);", text)
             found[name] = [(kind, each.strip(" *")) for kind, names in lines for each in names.split(",")]
     for name, layout in (("Surprise", compiled.surprise_layout(16, N_PLACES)), ("Budget", compiled.budget_layout(128))):
         columns = found["History"] + found[name]
