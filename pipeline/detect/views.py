@@ -43,7 +43,7 @@ class View(IntEnum):
     SPREAD = 5
     """How far the last 60 readings spread, against what they usually do."""
     LEVEL = 6
-    """The reading against the stream's long-run level."""
+    """The reading, or the mean of the last 60, against the stream's long-run level."""
     VOTE = 7
     """Residual, mean of the last 60 readings and level, each too usual to tell alone."""
 

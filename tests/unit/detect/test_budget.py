@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.records import F64, Bool
-from pipeline.detect.budget import DIMENSIONS, MAX_LEVEL, MIN_LEVEL, Budget, decades_of
+from pipeline.core.short_floats import shortened_up
+from pipeline.detect.budget import DIMENSIONS, MAX_LEVEL, MIN_LEVEL, N_WAITING, Budget, decades_of
 from pipeline.detect.history import BLOCK
 
 KEPT = 128
@@ -118,6 +119,31 @@ def test_what_is_beyond_the_level_counts_as_being_at_it() -> None:
         scores[1000:1003] = score
         found.append(levels(teach(empty(5), scores)))
     assert found[0] == pytest.approx(found[1], abs=1e-4)
+
+
+def test_what_grows_slowly_teaches_the_level_nothing_of_its_own_beginning() -> None:
+    """Scores that rise, each block a little above the last: the level stays until the first of them has waited."""
+    budget, n_rising = teach(empty(20), chance(1500, 20)), N_WAITING * BLOCK
+    before = levels(budget)
+    rising = chance(n_rising, 20, seed=3) + np.linspace(0, 3, n_rising)[:, None]
+    teach(budget, rising[: -BLOCK // 2])
+    assert np.median(np.abs(levels(budget) - before)) < 0.3, "what waited was by chance"
+    teach(budget, rising)
+    assert np.median(levels(budget) - before) > 0.5, "now it counts"
+
+
+def test_blocks_wait_in_turn_and_none_is_lost() -> None:
+    budget = teach(empty(), chance(1500, 1))
+    n_before, steady = int(budget.n_blocks[0]), np.full((BLOCK, 1), 0.5)
+    odd = shortened_up(np.array([2.5], np.float32))
+    n_odd = np.count_nonzero(budget.largest == odd)
+    teach(budget, np.full((BLOCK, 1), 2.5))
+    for _ in range(N_WAITING - 1):
+        teach(budget, steady)
+        assert np.count_nonzero(budget.largest == odd) == n_odd
+    teach(budget, steady)
+    assert np.count_nonzero(budget.largest == odd) == n_odd + 1
+    assert budget.n_blocks[0] == n_before + N_WAITING + 1
 
 
 @given(st.floats(1.5, 5))

@@ -56,6 +56,22 @@ def with_view(view: View, value: float) -> F64:
     return numbers
 
 
+@pytest.mark.parametrize("degrees", [3, 100])
+def test_the_recent_mean_alone_shows_another_level_however_heavy_the_tails(degrees: int) -> None:
+    rng = np.random.default_rng(2)
+    numbers = noise(BLOCK * 200)
+    numbers[..., View.LEVEL] = rng.standard_t(degrees, numbers.shape[:2])
+    means = np.convolve(numbers[:, 0, View.LEVEL], np.ones(60) / 60, "same")
+    numbers[:, 0, -1] = np.maximum(np.abs(means), 0.02)
+    surprise = empty()
+    play(surprise, numbers)
+    usual = with_view(View.LEVEL, 0.2)
+    usual[-1] = 3.0  # times what is usual of a reading, some twenty times what is usual of the mean
+    assert scored(surprise, usual)[1][View.LEVEL] > 5
+    usual[-1] = np.nan
+    assert scored(surprise, usual)[1][View.LEVEL] < 1
+
+
 OWN_VIEWS = list(View)[:N_VIEWS]
 
 

@@ -19,7 +19,7 @@ from pipeline.runtime.session import Session
 
 HEADER = Path(compiled.__file__).with_name("tick.h")
 SMALL = {"n_warmup": 100, "n_settled": 100, "n_quarantine": 40, "quarantine_level": 4, "n_rest": 5}
-N_STREAMS, N_READINGS = 12, 600
+N_STREAMS, N_READINGS = 12, 900  # so many that blocks of scores come out of their waiting
 LSTM = {"horizon_long": 40, "ensemble": 2, "context": [{"stream": "s1", "inputs": ["s0"]}]}
 FORECASTS = {"lstm": LSTM, "alone": {}, "gru": {"cell": "gru", "hidden": 5, "ensemble": 2}}
 needs_helper = pytest.mark.skipif(
