@@ -28,6 +28,8 @@ DIMENSIONS = {"waiting": _DELAY}
 _MARGIN, _SHARE = float(np.log2(1.5)), 0.5
 #: Measurements in a row that raise too quiet, that raise noisy, and that clear either.
 _N_QUIET, _N_NOISY, _N_USUAL = 4, 2, 2
+#: Powers of two beyond the limit from which one measurement is enough to raise noisy.
+_FAR = 0.3
 #: Logarithm that stands for none at all.
 _NONE = -np.inf
 #: Share of the recent measurements that found some, from which a stream may be called noisy, and too quiet.
@@ -96,7 +98,7 @@ class Flutter(SlotArrays):
         beyond = np.where(is_fit, beyond, 0)
         self.n_beyond[slots] = beyond
         self.began_s[slots] = np.where(np.abs(beyond) == 1, time, self.began_s[slots])
-        quiet, noisy = beyond <= -_N_QUIET, beyond >= _N_NOISY
+        quiet, noisy = beyond <= -_N_QUIET, (beyond >= _N_NOISY) | ((beyond > 0) & (now > upper + _FAR))
         cleared = self._clear(slots, now, is_held, state)
         is_taught = ~is_held & ~state.is_resting & (beyond == 0) & ~(state.is_at_edge & (now < lower))
         self._learn(slots[is_taught], now[is_taught], lower[is_taught], upper[is_taught], is_known[is_taught])

@@ -47,6 +47,15 @@ def test_noise_that_grows_is_found_and_cleared_when_it_is_over(factor: float) ->
     assert BEGIN + 600 < cleared <= BEGIN + 600 + 2 * WINDOW
 
 
+def test_noise_far_beyond_all_before_is_told_by_one_measurement() -> None:
+    value = noise()
+    value[BEGIN - 8 :] *= 20  # so that the first measurement after it sees a little of it, and the second much
+    raised = follow(value)[0][0]
+    value[BEGIN - 8 :] /= 20 / 3
+    assert raised < follow(value)[0][0]
+    assert raised <= BEGIN + EVERY
+
+
 @pytest.mark.parametrize("factor", [0.25, 0.01])
 def test_a_stream_that_hardly_flutters_any_more_is_too_quiet(factor: float) -> None:
     value = 20 + np.sin(np.arange(N) / 200)  # how it moves slowly does not matter
