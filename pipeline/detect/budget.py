@@ -10,8 +10,8 @@ probable: of n exponential excesses of sum T the next exceeds x with probability
 levels would be too low while a stream is young.
 
 Blocks enter that history only when 24 more are complete: what grows slowly would else teach the level its own
-beginning, and rise below it for good. On ramps of 6 sd in 200 readings that was the difference between being found in
-two of three streams and in nine of ten (foretell evaluate battery).
+beginning, and rise below it for good. Ramps of 6 sd in 200 readings were found in 10 of 16 irregular streams without
+this, and in 14 with it (foretell evaluate battery).
 """
 
 import math

@@ -44,8 +44,8 @@ _GIVEN = {
 }
 _GIVEN_TO = np.array([_GIVEN.get(view, 0.0) for view in View])
 # The recent mean against the level, as large, is the same finding as the reading against it; a tenfold more is asked
-# of it: no figure on NAB changes, and what rises slowly in a stream with heavy tails is found.
-_GIVEN_MEAN = -1.0
+# of it: NAB hardly changes (0.1), and what rises slowly in a stream with heavy tails is found.
+_GIVEN_RECENT = -1.0
 _AGE_COSTS = np.where(np.arange(len(View)) == View.VOTE, _AGE_COST_OF_VOTE, _AGE_COST)
 
 
@@ -105,7 +105,7 @@ class Surprise(History):
     """Histories of all views, and the tails fitted to them; N tails, two shares.
 
     Attributes:
-        mean_threshold, mean_excess, mean_low: Of the recent mean as a view: an exponential tail on the same history.
+        recent_threshold, recent_excess, recent_low: Of the recent mean as a view, on the same history, shape (S,).
         threshold: Where the fitted tail begins, float32, shape (S, N).
         excess: Its scale: mean excess of a view, mean log-excess of a size, float32, shape (S, N).
         low: Lower knot of the body, float32, shape (S, N).
@@ -113,9 +113,9 @@ class Surprise(History):
         low_score: Decades at the lower knot, float32, shape (S, 2).
     """
 
-    mean_threshold: F32 = column(np.float32)
-    mean_excess: F32 = column(np.float32, fill=1)
-    mean_low: F32 = column(np.float32)
+    recent_threshold: F32 = column(np.float32)
+    recent_excess: F32 = column(np.float32, fill=1)
+    recent_low: F32 = column(np.float32)
     threshold: F32 = column(np.float32, "tails")
     excess: F32 = column(np.float32, "tails", fill=1)
     low: F32 = column(np.float32, "tails")
@@ -154,7 +154,7 @@ class Surprise(History):
         vote += views[:, View.LEVEL] * _VOTES[2]
         each = np.empty((len(views), len(View)))
         each[:, :N_VIEWS] = views
-        each[:, View.LEVEL] = np.maximum(views[:, View.LEVEL], self._of_mean(ix, found.sizes[:, -1]) + _GIVEN_MEAN)
+        each[:, View.LEVEL] = np.maximum(views[:, View.LEVEL], self._of_recent(ix, found.sizes[:, -1]) + _GIVEN_RECENT)
         each[:, View.VOTE] = _VOTE_SLOPE * (vote - _VOTE_FROM) + _VOTE_AT
         age = np.log10(n.clip(_YOUNG, _OLD) / _AGE_UNIT)
         each = np.where(each > 0.0, np.maximum(each + _GIVEN_TO, 0.0), each)
@@ -173,10 +173,10 @@ class Surprise(History):
             found[row, view] = at[row, 0] + (value[row, view] - threshold[row, view]) / excess
         return found
 
-    def _of_mean(self, ix: Slots, value: F64) -> F64:
+    def _of_recent(self, ix: Slots, value: F64) -> F64:
         """Return the decades of the recent mean as a view, 0 for unknown ones, shape (A,)."""
         threshold, low, excess = (
-            x[ix].astype(np.float64) for x in (self.mean_threshold, self.mean_low, self.mean_excess)
+            x[ix].astype(np.float64) for x in (self.recent_threshold, self.recent_low, self.recent_excess)
         )
         at, from_ = (x[ix, 0].astype(np.float64) for x in (self.threshold_score, self.low_score))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -235,8 +235,8 @@ class Surprise(History):
             self.threshold_score[slots, share] = tails.decades(tails.n_tail)
             self.low_score[slots, share] = tails.decades(tails.n_body)
         mean = self.tails(slots, slice(sizes.stop - 1, sizes.stop), _SHARES[0])
-        self.mean_threshold[slots], self.mean_low[slots] = mean.threshold[:, 0], mean.low[:, 0]
-        self.mean_excess[slots] = mean.mean_excess()[:, 0]
+        self.recent_threshold[slots], self.recent_low[slots] = mean.threshold[:, 0], mean.low[:, 0]
+        self.recent_excess[slots] = mean.mean_excess()[:, 0]
 
 
 def _body(value: F64, low: F64, threshold: F64, low_score: F64, threshold_score: F64) -> F64:

@@ -53,7 +53,7 @@ def surprise_layout(n_tails: int, n_places: int) -> _Layout:
     """Return the columns of ``Surprise`` in the order of surprise.c."""
     return {
         **history_layout(n_tails, n_places),
-        **dict.fromkeys(("mean_threshold", "mean_excess", "mean_low"), (np.float32, ())),
+        **dict.fromkeys(("recent_threshold", "recent_excess", "recent_low"), (np.float32, ())),
         "threshold": (np.float32, (n_tails,)),
         "excess": (np.float32, (n_tails,)),
         "low": (np.float32, (n_tails,)),

@@ -11,7 +11,7 @@ enum { N_OF_FORECASTS = SPREAD, N_OF_PAST = 2, N_VIEWS = VOTE, N_SHARES = 2, SID
 
 typedef struct {
     History history;
-    float *mean_threshold, *mean_excess, *mean_low; /* of the recent mean as a view */
+    float *recent_threshold, *recent_excess, *recent_low; /* of the recent mean as a view */
     float *threshold, *excess, *low, *threshold_score, *low_score;
 } Surprise;
 
@@ -66,7 +66,7 @@ static void fit(const Surprise *h, int64_t s, int n_tails, int n_places, int fir
         }
         if (share == SIDES) {
             const uint16_t *means = h->history.largest + (s * n_tails + n_tails - 1) * n_places;
-            fit_tail(means, n_places, n_tail, n_body, 0, h->mean_threshold + s, h->mean_low + s, h->mean_excess + s);
+            fit_tail(means, n_places, n_tail, n_body, 0, h->recent_threshold + s, h->recent_low + s, h->recent_excess + s);
         }
         h->threshold_score[s * N_SHARES + share] = (float)decades(n_tail, n);
         h->low_score[s * N_SHARES + share] = (float)decades(n_body, n);
@@ -121,15 +121,15 @@ static double of_side(const Surprise *h, int64_t s, int64_t at, double value)
     return body(value, h->low[at], threshold, h->low_score[s * N_SHARES + SIDES], top);
 }
 
-/* Surprise._of_mean. */
-static double of_mean(const Surprise *h, int64_t s, double value)
+/* Surprise._of_recent. */
+static double of_recent(const Surprise *h, int64_t s, double value)
 {
-    const double threshold = h->mean_threshold[s], top = h->threshold_score[s * N_SHARES + SIDES];
+    const double threshold = h->recent_threshold[s], top = h->threshold_score[s * N_SHARES + SIDES];
     if (isnan(value))
         return 0.0;
     if (value > threshold)
-        return top + (value - threshold) / (h->mean_excess[s] * 2.302585092994046);
-    return body(value, h->mean_low[s], threshold, h->low_score[s * N_SHARES + SIDES], top);
+        return top + (value - threshold) / (h->recent_excess[s] * 2.302585092994046);
+    return body(value, h->recent_low[s], threshold, h->low_score[s * N_SHARES + SIDES], top);
 }
 
 /* Surprise._of_sizes, of one size. */
@@ -171,7 +171,7 @@ int ft_surprise_score(const Surprise *h, const int64_t *slots, int first, int n,
         vote = vote / n_members * 0.4;
         vote += of_size(h, s, at + 2 * n_side + n_members, size[n_members]) * 0.4;
         vote += each[LEVEL] * 0.2;
-        each[LEVEL] = most(each[LEVEL], of_mean(h, s, size[n_members]) - 1.0);
+        each[LEVEL] = most(each[LEVEL], of_recent(h, s, size[n_members]) - 1.0);
         each[VOTE] = 1.8 * (vote - 1.4) + 3.3;
         if (i == 0 || before[i] != before[i - 1])
             age = log10((double)between(before[i], 700, 14000) / 1000);
